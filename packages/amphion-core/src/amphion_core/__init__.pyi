@@ -1,0 +1,14 @@
+from .__about__ import __version__ as __version__
+from .config import Config as Config
+from .config import ConfigError as ConfigError
+from .interfaces import Codec as Codec
+from .interfaces import Vocoder as Vocoder
+from .interfaces import check_mel_match as check_mel_match
+from .interfaces import load_codec as load_codec
+from .interfaces import load_vocoder as load_vocoder
+from .recipe import Recipe as Recipe
+from .recipe import load_recipe as load_recipe
+from .registry import find as find
+from .schema import Utterance as Utterance
+from .schema import read_manifest as read_manifest
+from .schema import write_manifest as write_manifest

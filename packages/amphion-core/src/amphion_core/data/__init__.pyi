@@ -1,0 +1,3 @@
+from .config import BatchConfig as BatchConfig
+from .config import DataConfig as DataConfig
+from .config import SourceConfig as SourceConfig

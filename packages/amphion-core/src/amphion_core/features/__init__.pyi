@@ -1,0 +1,1 @@
+from .mel_config import MelConfig as MelConfig

@@ -1,0 +1,70 @@
+"""Components by name, found through entry points: ours and a stranger's alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+__all__ = ["AVAILABLE", "GROUPS", "entries", "find", "names"]
+
+GROUPS = ("models", "vocoders", "codecs", "tasks", "datasets", "metrics", "recipes", "commands")
+"""The kinds of component; the entry-point group of a kind is `amphion.KIND`."""
+
+AVAILABLE: Mapping[str, str] = {
+    "amphion-eval": "metrics: F0, energy, MCD, STFT, SI-SDR, WER and reports",
+    "amphion-data": "corpora: LJSpeech, a folder of one's own; shards and statistics",
+    "amphion-vocoders": "vocoders: hifigan, vocos, griffin-lim, world",
+    "amphion-codecs": "neural codecs (models to come)",
+    "amphion-tts": "text to speech: fastspeech2 and the command that speaks",
+    "amphion-svc": "singing, voice and accent conversion (models to come)",
+    "amphion-tta": "text to audio and music (models to come)",
+}
+"""Our packages and what each would bring, for `amphion components`."""
+
+
+@cache
+def entries(group: str) -> Mapping[str, EntryPoint]:
+    """The declared components of one kind, by name, without importing any.
+
+    Raises:
+        LookupError: the kind is unknown, or two packages declare one name.
+    """
+    if group not in GROUPS:
+        raise LookupError(f"no kind of component named {group!r}; there are: {', '.join(GROUPS)}")
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"amphion.{group}"):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise LookupError(
+                f"two packages declare the {group} {point.name!r}: {_owner(other)} ({other.value}) and "
+                f"{_owner(point)} ({point.value}); uninstall one of them"
+            )
+        found[point.name] = point
+    return dict(sorted(found.items()))
+
+
+def names(group: str) -> list[str]:
+    """Names of the installed components of one kind, sorted."""
+    return list(entries(group))
+
+
+def find(group: str, name: str) -> Any:
+    """Import one component and nothing else.
+
+    Args:
+        group: a kind of component, such as `vocoders`.
+        name: its declared name, such as `hifigan`.
+
+    Raises:
+        LookupError: no installed package declares it; the message names those that are.
+    """
+    known = entries(group)
+    if name not in known:
+        raise LookupError(f"no {group} named {name!r}; installed: {', '.join(known) or 'none'}")
+    return known[name].load()
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unnamed package"

@@ -1,0 +1,5 @@
+"""Training: one Trainer for every task, checkpoints that are whole or absent, exact resume."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,90 @@
+"""What a training is about: networks, data and losses. The Trainer does everything else."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from ..hub import PretrainedModule
+from ..recipe import Recipe
+
+if TYPE_CHECKING:
+    from ..data.loader import Loader
+
+__all__ = ["Sample", "Task"]
+
+RecipeT = TypeVar("RecipeT", bound=Recipe)
+BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Something to hear or see in the log.
+
+    Attributes:
+        name: file name without extension, such as `LJ001-0001`.
+        wav: (T,) float32, or None.
+        sample_rate: Hz of `wav`.
+        picture: (height, width) values, drawn with low frequencies (row 0) at the bottom, or None.
+    """
+
+    name: str
+    wav: np.ndarray | None = None
+    sample_rate: int = 0
+    picture: np.ndarray | None = None
+
+
+class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):
+    """One kind of training. It is an `nn.Module`, so its networks are its attributes.
+
+    Subclasses set `recipe_class` and build their networks from the recipe in the constructor. All that has to
+    survive a resume is in parameters and buffers, or in `state` and `load_state`.
+    """
+
+    recipe_class: ClassVar[type[Recipe]]
+
+    def __init__(self, recipe: RecipeT) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    @abc.abstractmethod
+    def phases(self) -> Mapping[str, list[nn.Module]]:
+        """Names of the phases in the order in which `step` yields them, each with the networks that it trains.
+
+        The names are those of `recipe.optimizers`.
+        """
+
+    @abc.abstractmethod
+    def model(self) -> PretrainedModule[Any]:
+        """The network that is exported, kept as average (EMA) and published."""
+
+    @abc.abstractmethod
+    def loader(self, split: str, rank: int, world_size: int) -> Loader[BatchT] | None:
+        """Batches of `train` or `valid` for one process; None where the recipe has no such data."""
+
+    @abc.abstractmethod
+    def step(self, batch: BatchT) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """Yield each phase with its weighted loss terms; between two yields the trainer updates the phase.
+
+        Gradients are taken for the networks of the phase only, so nothing has to be frozen.
+        """
+
+    @abc.abstractmethod
+    def validate(self, batch: BatchT) -> dict[str, Tensor]:
+        """Figures of one validation batch by name, scalars, without gradient; the trainer averages them."""
+
+    def sample(self, batch: BatchT) -> Iterator[Sample]:
+        """Audio and pictures for the log, from the first validation batch."""
+        return iter(())
+
+    def state(self) -> dict[str, Any]:
+        """What else has to survive a resume, as JSON values."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""

@@ -1,0 +1,7 @@
+"""Vocoders: from mel spectrograms to waveforms."""
+
+import lazy_loader
+
+from .__about__ import __version__ as __version__
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
