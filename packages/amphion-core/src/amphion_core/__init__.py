@@ -1,4 +1,4 @@
-"""The slim core of Amphion: audio files, configs, registry, shards, features, training and the contracts between packages."""
+"""The slim core of Amphion: audio, configs, registry, shards, features, training and the contracts."""
 
 import lazy_loader
 

@@ -173,6 +173,59 @@ def train(
     print(train_recipe(recipe, overrides or (), out=out))
 
 
+@app.command()
+def convert(
+    model: Annotated[str, typer.Argument(help="Kind and name, such as vocoders/hifigan.")],
+    checkpoint: Annotated[Path, typer.Argument(help="File or folder of the released weights.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+) -> None:
+    """Turn a released checkpoint of another code base into a folder of ours.
+
+    Example:
+      amphion convert vocoders/hifigan generator_v1 models/hifigan-v1
+    """
+    from .publish import convert as convert_checkpoint
+
+    print(convert_checkpoint(model, checkpoint, out))
+
+
+@app.command()
+def card(
+    source: Annotated[Path, typer.Argument(help="Checkpoint or run folder.")],
+    evaluation: Annotated[Path | None, typer.Option(help="JSON of an amphion-eval report.")] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX name of the licence of the weights.")] = None,
+    data: Annotated[str | None, typer.Option(help="Sentences about the training corpus.")] = None,
+    demo: Annotated[str | None, typer.Option(help="Address of a page to try the model on.")] = None,
+) -> None:
+    """Write the model card of a checkpoint anew, with evaluation and licence.
+
+    Example:
+      amphion card runs/fastspeech2 --evaluation report.json --licence CC-BY-4.0
+    """
+    from .publish import write_card
+
+    print(write_card(source, evaluation=evaluation, licence=licence, data=data, demo=demo))
+
+
+@app.command()
+def push(
+    source: Annotated[Path, typer.Argument(help="Checkpoint or run folder.")],
+    repository: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
+    private: Annotated[bool, typer.Option(help="Make the repository private.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and list, upload nothing; works offline.")] = False,
+) -> None:
+    """Upload a checkpoint to the hub: config, weights, card, recipe, versions.
+
+    Example:
+      amphion push runs/fastspeech2 me/fastspeech2-ljspeech --dry-run
+    """
+    from .publish import push as push_checkpoint
+
+    for name, size in push_checkpoint(source, repository, private=private, dry_run=dry_run).items():
+        print(f"{size:12,} {name}")
+    log.info("nothing was uploaded (dry run)" if dry_run else f"uploaded to {repository}")
+
+
 def main() -> None:
     """Entry point of the command."""
     run(app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -12,7 +13,7 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Config", "ConfigError", "apply_overrides", "describe_faults", "read_mapping"]
+__all__ = ["Config", "ConfigError", "apply_overrides", "describe_faults", "parse_yaml", "read_mapping"]
 
 
 class ConfigError(ValueError):
@@ -84,7 +85,15 @@ class _Loader(yaml.SafeLoader):
 
 _FLOAT = r"^[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9_]+)[eE][-+]?[0-9]+$"
 _Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", __import__("re").compile(_FLOAT), list("-+0123456789."))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT), list("-+0123456789."))
+
+
+def _read_yaml(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
@@ -107,7 +116,7 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
         ConfigError: the text is no YAML, or its top level is no mapping.
     """
     try:
-        values = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+        values = _read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not valid YAML: {error}") from None
     except ConfigError as error:
@@ -137,7 +146,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
             faults.append(f"override {item!r} is not of the form key.sub=value")
             continue
         try:
-            value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of SafeLoader
+            value = _read_yaml(text)
             _set(result, key.split("."), value, item)
         except (ConfigError, yaml.YAMLError) as error:
             faults.append(str(error))

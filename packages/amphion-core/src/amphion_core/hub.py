@@ -5,6 +5,7 @@ The hub client is used for downloads only; a local folder never touches the netw
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -49,13 +50,13 @@ class PretrainedModule(nn.Module, Generic[ConfigT]):
     @property
     def device(self) -> torch.device:
         """Where the weights are; the CPU for a module without any."""
-        tensor = next(self.parameters(), None)
-        if tensor is None:
-            tensor = next(self.buffers(), None)
+        tensor = next(itertools.chain(self.parameters(), self.buffers()), None)
         return torch.device("cpu") if tensor is None else tensor.device
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None) -> Self:
+    def from_pretrained(
+        cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None
+    ) -> Self:
         """Load a model in evaluation mode.
 
         Args:
@@ -72,7 +73,9 @@ class PretrainedModule(nn.Module, Generic[ConfigT]):
         values = _read_config(folder)
         held = values.pop("model", None)
         if held != f"{cls.group}/{cls.name}":
-            raise ValueError(f"{folder} holds the model {held!r}, not '{cls.group}/{cls.name}'; load it with its own class")
+            raise ValueError(
+                f"{folder} holds the model {held!r}, not '{cls.group}/{cls.name}'; load it with its own class"
+            )
         try:
             config = cls.config_class.parse(values, where=str(folder / CONFIG_FILE))
         except ConfigError as error:
@@ -116,7 +119,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}")
     try:
-        return safetensors.torch.load_file(path)
+        return dict(safetensors.torch.load_file(path))
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is no whole safetensors file ({error}); copy it again") from None
 
@@ -175,7 +178,9 @@ def resolve(source: str | Path, *, revision: str | None = None) -> Path:
     if folder.is_dir():
         if (folder / CONFIG_FILE).is_file():
             return folder
-        steps = sorted((int(m[1]), p) for p in folder.iterdir() if (m := _STEP.fullmatch(p.name)) and (p / CONFIG_FILE).is_file())
+        steps = sorted(
+            (int(m[1]), p) for p in folder.iterdir() if (m := _STEP.fullmatch(p.name)) and (p / CONFIG_FILE).is_file()
+        )
         if steps:
             return steps[-1][1]
         found = ", ".join(sorted(p.name for p in folder.iterdir())[:10]) or "nothing"
@@ -226,7 +231,9 @@ def _reachable(endpoint: str) -> bool:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     if not path.is_file():
-        raise FileNotFoundError(f"no {CONFIG_FILE} in {folder}; it holds {', '.join(sorted(p.name for p in folder.iterdir())[:10])}")
+        raise FileNotFoundError(
+            f"no {CONFIG_FILE} in {folder}; it holds {', '.join(sorted(p.name for p in folder.iterdir())[:10])}"
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

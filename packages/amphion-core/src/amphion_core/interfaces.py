@@ -107,8 +107,12 @@ def check_mel_match(acoustic: MelConfig, vocoder: MelConfig) -> None:
     """
     differing = acoustic.differences(vocoder)
     if differing:
-        rows = "; ".join(f"{name}: the model makes {a!r}, the vocoder takes {b!r}" for name, (a, b) in differing.items())
-        raise ValueError(f"the mel of the model is not the mel of the vocoder: {rows}. Take a vocoder trained on this mel")
+        rows = "; ".join(
+            f"{name}: the model makes {a!r}, the vocoder takes {b!r}" for name, (a, b) in differing.items()
+        )
+        raise ValueError(
+            f"the mel of the model is not the mel of the vocoder: {rows}. Take a vocoder trained on this mel"
+        )
 
 
 def load_vocoder(source: str | Path, mel: MelConfig | None = None) -> Any:

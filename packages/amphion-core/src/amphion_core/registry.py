@@ -37,9 +37,9 @@ def entries(group: str) -> Mapping[str, EntryPoint]:
     for point in entry_points(group=f"amphion.{group}"):
         other = found.get(point.name)
         if other is not None and other.value != point.value:
+            one, two = sorted(f"{_owner(p)} ({p.value})" for p in (other, point))
             raise LookupError(
-                f"two packages declare the {group} {point.name!r}: {_owner(other)} ({other.value}) and "
-                f"{_owner(point)} ({point.value}); uninstall one of them"
+                f"two packages declare the {group} {point.name!r}: {one} and {two}; uninstall one of them"
             )
         found[point.name] = point
     return dict(sorted(found.items()))

@@ -50,7 +50,7 @@ class Case:
     def _io(self) -> dict[str, Tensor]:
         import safetensors.torch
 
-        return safetensors.torch.load_file(self.folder / "io.safetensors")
+        return dict(safetensors.torch.load_file(self.folder / "io.safetensors"))
 
     @property
     def inputs(self) -> dict[str, Tensor]:
@@ -67,7 +67,7 @@ class Case:
         """Weights under the key names of the released checkpoints."""
         import safetensors.torch
 
-        return safetensors.torch.load_file(self.folder / "weights.safetensors")
+        return dict(safetensors.torch.load_file(self.folder / "weights.safetensors"))
 
     def full(self) -> dict[str, dict[str, Any]]:
         """The key lists of the released sizes: file name without extension to content."""
@@ -95,7 +95,9 @@ class Case:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--golden DIR`, once however many packages' tests are run together."""
     if not any("--golden" in option.names() for option in _options(parser)):
-        parser.addoption("--golden", default=None, help="folder whose case folders are run (default: golden beside the test)")
+        parser.addoption(
+            "--golden", default=None, help="folder whose case folders are run (default: golden beside the test)"
+        )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

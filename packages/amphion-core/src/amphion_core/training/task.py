@@ -11,14 +11,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..hub import PretrainedModule
-from ..recipe import Recipe
 
 if TYPE_CHECKING:
     from ..data.loader import Loader
+    from ..recipe import Recipe
 
 __all__ = ["Sample", "Task"]
 
-RecipeT = TypeVar("RecipeT", bound=Recipe)
+RecipeT = TypeVar("RecipeT", bound="Recipe")
 BatchT = TypeVar("BatchT")
 
 
