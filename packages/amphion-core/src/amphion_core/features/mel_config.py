@@ -9,9 +9,9 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from ..config import Config
+from amphion_core.config import Config
 
-__all__ = ["MelConfig"]
+__all__ = ["MEL_PRESETS", "MelConfig"]
 
 
 class MelConfig(Config):
@@ -30,11 +30,12 @@ class MelConfig(Config):
         padding: `same`: reflect (n_fft - hop_length) // 2 samples, not centred: T // hop_length frames;
             `center`: reflect n_fft // 2 samples: T // hop_length + 1 frames;
             `center_zero`: the same with zeros; `none`: no padding.
-        power: 1 for magnitudes, 2 for powers.
+        power: 1 for magnitudes, 2 for powers (`root_epsilon` has no effect then).
         root_epsilon: what keeps the root of the power away from zero; its value is part of what a checkpoint learnt.
         root_mode: `add` it to the power or `clamp` the power from below.
         log: `ln`, `log10` or `none`.
         log_floor: lower bound of the mel before the log.
+        floor_mode: `clamp` the mel from below by `log_floor` or `add` it.
         clip: clip the input to [-1, 1] first.
         mean: subtracted from the log-mel.
         std: the difference is divided by it.
@@ -55,6 +56,7 @@ class MelConfig(Config):
     root_mode: Literal["add", "clamp"] = "add"
     log: Literal["ln", "log10", "none"] = "ln"
     log_floor: float = 1e-5
+    floor_mode: Literal["clamp", "add"] = "clamp"
     clip: bool = False
     mean: float = 0.0
     std: float = 1.0
@@ -65,6 +67,12 @@ class MelConfig(Config):
         for name in ("sample_rate", "n_fft", "win_length", "hop_length", "n_mels", "std", "log_floor"):
             if not getattr(self, name) > 0:
                 faults.append(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.root_epsilon < 0:
+            faults.append(f"root_epsilon must not be negative, got {self.root_epsilon}")
+        if self.padding == "same" and self.hop_length > self.n_fft:
+            faults.append(
+                f"hop_length {self.hop_length} is longer than n_fft {self.n_fft}, which padding 'same' can't serve"
+            )
         if self.win_length > self.n_fft:
             faults.append(f"win_length {self.win_length} is longer than n_fft {self.n_fft}")
         if not 0 <= self.f_min < self.upper_edge:
@@ -102,3 +110,43 @@ class MelConfig(Config):
 
     def _effective(self) -> dict[str, object]:
         return {**self.model_dump(), "f_max": self.upper_edge}
+
+
+_WIDE = MelConfig(sample_rate=24000, n_mels=100, f_max=12000.0)
+_SPEECH = MelConfig()
+_HALF_RATE = MelConfig(sample_rate=24000, n_fft=1920, win_length=1920, hop_length=480, n_mels=128, f_max=12000.0)
+
+MEL_PRESETS: dict[str, MelConfig] = {
+    # HiFi-GAN convention: "same" padding, 1e-9 under the root, natural log
+    "mel_22k": _SPEECH,
+    "mel_24k": _WIDE,
+    "mel_44k": MelConfig(sample_rate=44100, n_fft=2048, win_length=2048, hop_length=512, n_mels=128, f_max=None),
+    "mel_24k_default": MelConfig(sample_rate=24000, win_length=480, hop_length=120, f_max=12000.0),
+    "mel_24k_codec": _HALF_RATE,
+    "mel_24k_vocos": _HALF_RATE.model_copy(update={"mean": -4.92, "std": 8.14**0.5}),
+    "tta_16k": MelConfig(sample_rate=16000),
+    # the same with 1e-6 under the root
+    "vits_22k": MelConfig(f_max=None, root_epsilon=1e-6),
+    "svc_24k": _WIDE.model_copy(update={"root_epsilon": 1e-6}),
+    # others
+    "tacotron_22k": MelConfig(padding="center", root_epsilon=0.0, clip=True),
+    "jets_loss_22k": MelConfig(
+        padding="center", f_max=None, root_epsilon=1e-10, root_mode="clamp", log="log10", log_floor=1e-10
+    ),
+    "facodec_v2_16k": MelConfig(sample_rate=16000, win_length=800, hop_length=200),
+    "facodec_24k": MelConfig(
+        sample_rate=24000,
+        n_fft=2048,
+        win_length=1200,
+        hop_length=300,
+        f_max=None,
+        mel_scale="htk",
+        mel_norm="none",
+        padding="center",
+        power=2,
+        floor_mode="add",
+        mean=-4.0,
+        std=4.0,
+    ),
+}
+"""Front ends of the released checkpoints by name."""
