@@ -75,7 +75,9 @@ class TrainerConfig(Config):
         hours: wall time of this process; None for no bound.
         accumulate: batches whose gradients are summed for a step (tasks of one phase only).
         precision: `fp32`, `bf16` or `fp16` (with loss scaling).
+        device: `auto` takes what the launcher or the machine gives, `cpu` stays there.
         compile: pass the task's networks through torch.compile.
+        compile_backend: backend of torch.compile; `inductor` needs a C++ compiler on the CPU.
         ema: decay of the moving average of the weights; None keeps none. The average is what is exported.
         ema_start: step at which the average begins.
         log_every: steps between log lines.
@@ -91,6 +93,8 @@ class TrainerConfig(Config):
         profile_steps: profile that many steps after the tenth and write a trace; 0 is off.
         resume: `auto` continues from the newest whole checkpoint of the run folder, `never` refuses a
             folder that has one.
+        init_weights: what `init_from` brings: `model`, the published network alone, or `all` networks of the
+            task, such as a vocoder with its discriminators (only from a checkpoint of our trainer).
     """
 
     steps: int | None = Field(None, gt=0)
@@ -98,7 +102,9 @@ class TrainerConfig(Config):
     hours: float | None = Field(None, gt=0)
     accumulate: int = Field(1, ge=1)
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: Literal["auto", "cpu"] = "auto"
     compile: bool = False
+    compile_backend: str = "inductor"
     ema: float | None = Field(None, gt=0, lt=1)
     ema_start: int = Field(0, ge=0)
     log_every: int = Field(50, ge=1)
@@ -113,6 +119,7 @@ class TrainerConfig(Config):
     tensorboard: bool = False
     profile_steps: int = Field(0, ge=0)
     resume: Literal["auto", "never"] = "auto"
+    init_weights: Literal["model", "all"] = "model"
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:

@@ -16,10 +16,25 @@ if TYPE_CHECKING:
     from ..data.loader import Loader
     from ..recipe import Recipe
 
-__all__ = ["Sample", "Task"]
+__all__ = ["Progress", "Sample", "Task"]
 
 RecipeT = TypeVar("RecipeT", bound="Recipe")
 BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a training stands, for losses that depend on it.
+
+    Attributes:
+        step: optimiser steps done before the one at hand, 0 at the start.
+        epoch: passes over the data done, 0 at the start.
+        steps: the bound `trainer.steps`, or None.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +59,10 @@ class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):
 
     Subclasses set `recipe_class` and build their networks from the recipe in the constructor. All that has to
     survive a resume is in parameters and buffers, or in `state` and `load_state`.
+
+    Attributes:
+        recipe: the typed recipe.
+        progress: set by the trainer before each step and each validation.
     """
 
     recipe_class: ClassVar[type[Recipe]]
@@ -51,6 +70,7 @@ class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):
     def __init__(self, recipe: RecipeT) -> None:
         super().__init__()
         self.recipe = recipe
+        self.progress = Progress()
 
     @abc.abstractmethod
     def phases(self) -> Mapping[str, list[nn.Module]]:
@@ -65,13 +85,18 @@ class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):
 
     @abc.abstractmethod
     def loader(self, split: str, rank: int, world_size: int) -> Loader[BatchT] | None:
-        """Batches of `train` or `valid` for one process; None where the recipe has no such data."""
+        """Batches of `train` or `valid` for one process; None where the recipe has no such data.
+
+        Those of `train` go on from epoch to epoch; those of `valid` end after one. Tensors of a batch (in a
+        dataclass, named tuple, list or mapping) are put on the device by the trainer.
+        """
 
     @abc.abstractmethod
     def step(self, batch: BatchT) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Yield each phase with its weighted loss terms; between two yields the trainer updates the phase.
 
-        Gradients are taken for the networks of the phase only, so nothing has to be frozen.
+        Gradients are taken for the networks of the phase only, so nothing has to be frozen. The names of a
+        phase's terms stay the same; one may join later, none may leave (yield a zero instead).
         """
 
     @abc.abstractmethod
