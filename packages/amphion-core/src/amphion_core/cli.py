@@ -18,6 +18,8 @@ __all__ = ["app", "main", "make_app", "run"]
 
 log = logging.getLogger(__name__)
 
+_TENSOR_PACKAGES = ("torch", "torchaudio", "safetensors", "accelerate")
+
 
 def make_app(help_text: str) -> typer.Typer:
     """A typer application with the look that all our commands share."""
@@ -53,8 +55,14 @@ def run(command: Callable[[], Any]) -> None:
     except (ValueError, LookupError, OSError, ImportError, RuntimeError, ArithmeticError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_words(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name in _TENSOR_PACKAGES:
+        return f"this needs the package {error.name!r}, which is not installed: pip install 'amphion-core[torch]'"
+    return str(error) or type(error).__name__
 
 
 class _WithPlugins(typer.core.TyperGroup):

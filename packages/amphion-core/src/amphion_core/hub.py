@@ -132,7 +132,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], where: str = 
     """
     own = module.state_dict()
     missing = [name for name in own if name not in weights]
-    unknown = [name for name in weights if name not in own]
+    unknown = sorted(name for name in weights if name not in own)
     shapes = [
         f"{name}: file {tuple(weights[name].shape)}, model {tuple(own[name].shape)}"
         for name in own

@@ -1,0 +1,61 @@
+"""What a freshly installed wheel has to do; run by `nox -s wheels` in an environment of its own.
+
+It prints the CPU time of the import and of every `--help`, and fails above 0.2 s and 0.5 s, or where torch is loaded.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+NO_TORCH = {"amphion_core", "amphion_eval", "amphion_data"}
+
+
+def main(module: str) -> None:
+    start = time.process_time()
+    package = importlib.import_module(module)
+    spent = time.process_time() - start
+    assert spent < 0.2, f"import took {spent:.2f} s of CPU, at most 0.2 s"
+    assert "torch" not in sys.modules, "the import loads torch"
+    print(f"import {module} {package.__version__}: {spent:.3f} s")
+    if module in NO_TORCH:
+        installed = {dist.metadata["Name"].lower() for dist in importlib.metadata.distributions()}
+        assert "torch" not in installed, "the plain install brings torch"
+    command = {"amphion_core": "amphion"}.get(module, module.replace("_", "-"))
+    suffix = ".exe" if os.name == "nt" else ""
+    script = Path(sysconfig.get_path("scripts")) / (command + suffix)
+    for arguments in help_pages(script):
+        check_help(script, arguments)
+
+
+def help_pages(script: Path) -> list[list[str]]:
+    """The command itself and each of its sub-commands."""
+    text = subprocess.run([script, "--help"], check=True, capture_output=True, text=True).stdout
+    names = [
+        line.split()[0]
+        for line in text.partition("Commands:")[2].partition("Errors are")[0].splitlines()
+        if line.startswith("  ") and not line.startswith("   ") and line.strip()
+    ]
+    return [[], *([name] for name in names)]
+
+
+def check_help(script: Path, arguments: list[str]) -> None:
+    before = os.times()
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", script, *arguments, "--help"], check=True, capture_output=True, text=True
+    )
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    line = " ".join([script.name, *arguments, "--help"])
+    assert "Usage:" in run.stdout, f"{line} prints no usage"
+    assert "| torch\n" not in run.stderr, f"{line} loads torch"
+    assert spent < 0.5, f"{line} took {spent:.2f} s of CPU, at most 0.5 s"
+    print(f"{line}: {spent:.3f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
