@@ -1,0 +1,12 @@
+from .alignment import average_by_duration as average_by_duration
+from .alignment import beta_binomial_prior as beta_binomial_prior
+from .alignment import binarisation_loss as binarisation_loss
+from .alignment import durations_to_path as durations_to_path
+from .alignment import forward_sum_loss as forward_sum_loss
+from .alignment import monotonic_alignment as monotonic_alignment
+from .attention import SelfAttention as SelfAttention
+from .embedding import sinusoidal_positions as sinusoidal_positions
+from .length_regulator import gaussian_upsampling as gaussian_upsampling
+from .length_regulator import regulate_length as regulate_length
+from .masking import length_mask as length_mask
+from .transformer import FFTBlock as FFTBlock

@@ -1,0 +1,5 @@
+"""FastSpeech 2: the model, its training, and the checkpoints of other code."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
