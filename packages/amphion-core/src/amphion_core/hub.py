@@ -5,12 +5,17 @@ The hub client is used for downloads only; a local folder never touches the netw
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
+import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import safetensors
 import safetensors.torch
@@ -215,17 +220,25 @@ def fetch(repository: str, *, revision: str | None = None, patterns: list[str] |
 
 
 def _reachable(endpoint: str) -> bool:
-    """Whether a TCP connection opens within 1.5 s: the hub client would retry for 24 s instead."""
-    import socket
-    from urllib.parse import urlsplit
+    """Whether a connection to the hub, or to the proxy before it, opens within 1.5 s.
 
+    The hub client would retry for 24 s instead. A thread bounds the time of the name lookup too.
+    """
     address = urlsplit(endpoint)
-    try:
-        port = address.port or (443 if address.scheme == "https" else 80)
-        with socket.create_connection((address.hostname or "", port), timeout=1.5):
-            return True
-    except OSError:
-        return False
+    proxy = getproxies().get(address.scheme)
+    if proxy is not None and not proxy_bypass(address.hostname or ""):
+        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    port = address.port or (443 if address.scheme == "https" else 80)
+    opened = threading.Event()
+
+    def attempt() -> None:
+        with contextlib.suppress(OSError), socket.create_connection((address.hostname or "", port), timeout=1.5):
+            opened.set()
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(1.5)
+    return opened.is_set()
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
