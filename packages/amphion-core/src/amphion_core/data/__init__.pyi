@@ -1,3 +1,9 @@
+from .batching import Batches as Batches
+from .batching import PlannedBatch as PlannedBatch
+from .collate import pad_stack as pad_stack
 from .config import BatchConfig as BatchConfig
 from .config import DataConfig as DataConfig
 from .config import SourceConfig as SourceConfig
+from .loader import Loader as Loader
+from .loader import LoadError as LoadError
+from .loader import SkippedRow as SkippedRow

@@ -1,0 +1,271 @@
+"""Loads planned batches, in this process or in several, with the same result and the same place to resume."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+
+from amphion_core.data.batching import Batches, PlannedBatch
+from amphion_core.data.mixing import item_generator
+from amphion_core.extras import require
+
+__all__ = ["LoadError", "Loader", "SkippedRow"]
+
+logger = logging.getLogger(__name__)
+
+ItemT = TypeVar("ItemT")
+BatchT = TypeVar("BatchT")
+
+
+class LoadError(RuntimeError):
+    """A row could not be loaded, or the rows of a batch could not be joined; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedRow:
+    """A row that failed under `on_error="skip"`.
+
+    Attributes:
+        epoch: of its batch.
+        number: global number of its batch.
+        set: number of the set.
+        index: row within the set.
+        key: its name, where the set has names.
+        error: kind and words of what went wrong.
+    """
+
+    epoch: int
+    number: int
+    set: int
+    index: int
+    key: str | None
+    error: str
+
+
+class Loader(Generic[BatchT]):
+    """Batches, ready for use; for ever, or for as many epochs as `batches` has.
+
+    Args:
+        load: gives one row: called with the number of the set, the index within it, and a generator of random numbers
+            that depends on the seed and the place of the row only, not on the process.
+        batches: which rows make which batch.
+        collate: joins the rows of a batch.
+        workers: processes that load; 0 loads in this one. More than 0 needs torch. `load` and `collate` go to them as
+            they are by fork, and as pickles where the system spawns.
+        prefetch: batches that each process prepares ahead.
+        pin_memory: put the tensors into page-locked memory, for a faster way to the GPU; without one it does nothing.
+        on_error: `fail` stops at a row that can't be loaded; `skip` leaves it out of its batch and lists it in
+            `skipped`.
+        start_method: `fork`, `forkserver` or `spawn`; None takes the system's own.
+
+    Raises:
+        ValueError: a negative number of processes, or none prefetched.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int, int, np.random.Generator], ItemT],
+        batches: Batches,
+        collate: Callable[[list[ItemT]], BatchT],
+        *,
+        workers: int = 0,
+        prefetch: int = 2,
+        pin_memory: bool = False,
+        on_error: Literal["fail", "skip"] = "fail",
+        start_method: str | None = None,
+    ) -> None:
+        if workers < 0 or prefetch < 1:
+            raise ValueError(f"workers must be 0 or more and prefetch 1 or more, got {workers} and {prefetch}")
+        if on_error not in ("fail", "skip"):
+            raise ValueError(f"on_error is {on_error!r}; it is either 'fail' or 'skip'")
+        self.batches, self.workers, self.skipped = batches, workers, list[SkippedRow]()
+        self._work = _Work(load, collate, batches.seed, on_error == "skip")
+        self._prefetch, self._pin_memory, self._start_method = prefetch, pin_memory, start_method
+        self._processes: Any = None
+        self._sent: deque[PlannedBatch] = deque()
+        self._turn = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next batch: how many epochs are complete over all processes of the training."""
+        return self.batches.epoch
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of the current epoch over all processes of the training."""
+        return self.batches.batches_per_epoch
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[BatchT]:
+        self._turn += 1
+        turn = self._turn
+        self.batches.begin()
+        for planned, batch, failures in self._in_processes() if self.workers or self._pin_memory else self._here():
+            self._judge(planned, failures)
+            self.batches.advance()
+            if len(failures) < len(planned.items):
+                yield batch
+            if turn != self._turn:
+                raise RuntimeError("the loader was closed, or iterated anew; this iteration can't go on")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position of the next batch to deliver, in JSON values; what is merely prefetched doesn't count."""
+        return self.batches.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved position with the next iteration.
+
+        Raises:
+            ValueError: the state belongs to other data, settings or another seed; names each difference.
+        """
+        self.batches.load_state_dict(state)
+
+    def close(self) -> None:
+        """End the processes; the next iteration starts new ones."""
+        self._turn += 1
+        self._processes = None
+
+    def _here(self) -> Iterator[tuple[PlannedBatch, BatchT, list[_Failure]]]:
+        for planned in self.batches.ahead():
+            batch, failures = self._work[planned]
+            yield planned, batch, failures
+
+    def _in_processes(self) -> Iterator[tuple[PlannedBatch, BatchT, list[_Failure]]]:
+        if self._processes is None:
+            self._processes = self._started()
+        outcomes = iter(self._processes)
+        while True:
+            try:
+                batch, failures = next(outcomes)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                self._processes = None
+                raise RuntimeError(self._death(error)) from error
+            except BaseException:  # such as Ctrl-C: the processes end with the iterator
+                self._processes = None
+                raise
+            yield self._sent.popleft(), batch, failures
+
+    def _started(self) -> Any:
+        torch = require("torch", "amphion-core[torch]")
+        data = require("torch.utils.data", "amphion-core[torch]")
+        several = self.workers > 0
+        return data.DataLoader(
+            self._work,
+            sampler=_Ahead(self.batches, self._sent),
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=self._prefetch if several else None,
+            persistent_workers=several,
+            multiprocessing_context=self._start_method if several else None,
+            worker_init_fn=_settle if several else None,
+            pin_memory=self._pin_memory and torch.cuda.is_available(),
+        )
+
+    def _death(self, error: RuntimeError) -> str:
+        awaited = self._sent[0]
+        under_way = ", ".join(str(planned.number) for planned in self._sent)
+        return (
+            f"a process that loads data failed while batch {awaited.number} (epoch {awaited.epoch}) was awaited; being "
+            f"loaded were batches {under_way}. It said: {error} Memory that runs out is the usual cause; workers=0 "
+            "loads in the main process and shows where it happens"
+        )
+
+    def _judge(self, planned: PlannedBatch, failures: list[_Failure]) -> None:
+        """Raise or record what failed."""
+        for failure in failures:
+            place = self._place(planned, failure)
+            if not self._work.skip or failure.position is None:
+                error = LoadError(f"{place}: {failure.error}")
+                error.add_note(failure.trace)
+                raise error
+            which, index = planned.items[failure.position]
+            key = _key(self.batches.sets[which], index)
+            self.skipped.append(SkippedRow(planned.epoch, planned.number, which, index, key, failure.error))
+            logger.warning("skipped %s: %s (%d skipped so far)", place, failure.error, len(self.skipped))
+        if failures and len(failures) == len(planned.items) and self.batches.world_size > 1:
+            raise LoadError(
+                f"all {len(failures)} rows of batch {planned.number} failed, the last with {failures[-1].error}; "
+                "without this batch the processes would fall out of step. Remove these rows from the set"
+            )
+
+    def _place(self, planned: PlannedBatch, failure: _Failure) -> str:
+        batch = f"batch {planned.number} (epoch {planned.epoch})"
+        if failure.position is None:
+            return f"joining {batch} of {len(planned.items)} rows"
+        which, index = planned.items[failure.position]
+        key = _key(self.batches.sets[which], index)
+        return f"row {index}{'' if key is None else f' ({key!r})'} of set {which}, in {batch}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What went wrong, as texts, so that it gets from a process to another unchanged; no position: in joining."""
+
+    position: int | None
+    error: str
+    trace: str
+
+
+class _Work:
+    """Makes the batch of a plan: the part that runs in the processes."""
+
+    def __init__(self, load: Callable[..., Any], collate: Callable[..., Any], seed: int, skip: bool) -> None:
+        self.load, self.collate, self.seed, self.skip = load, collate, seed, skip
+
+    def __getitem__(self, planned: PlannedBatch) -> tuple[Any, list[_Failure]]:
+        items, failures = [], []
+        for position, (which, index) in enumerate(planned.items):
+            try:
+                items.append(self.load(which, index, item_generator(self.seed, planned.number, position)))
+            except Exception as error:
+                failures.append(_failure(position, error))
+                if not self.skip:
+                    return None, failures
+        if not items:
+            return None, failures
+        try:
+            return self.collate(items), failures
+        except Exception as error:
+            return None, [*failures, _failure(None, error)]
+
+
+class _Ahead:
+    """Feeds plans to the processes and remembers those that are under way, in order."""
+
+    def __init__(self, batches: Batches, sent: deque[PlannedBatch]) -> None:
+        self._batches, self._sent = batches, sent
+
+    def __iter__(self) -> Iterator[PlannedBatch]:
+        self._sent.clear()
+        for planned in self._batches.ahead():
+            self._sent.append(planned)
+            yield planned
+
+
+def _failure(position: int | None, error: Exception) -> _Failure:
+    return _Failure(position, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _key(rows: Any, index: int) -> str | None:
+    keys = getattr(rows, "keys", None)
+    return None if keys is None or callable(keys) else str(keys[index])
+
+
+def _settle(worker: int) -> None:
+    """Start of a loading process: one thread, and Ctrl-C is the main process's business."""
+    import signal
+
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
