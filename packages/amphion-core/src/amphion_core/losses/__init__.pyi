@@ -1,0 +1,12 @@
+from .adversarial import GAN_LOSSES as GAN_LOSSES
+from .adversarial import GanLoss as GanLoss
+from .adversarial import Verdict as Verdict
+from .adversarial import feature_matching_loss as feature_matching_loss
+from .adversarial import hinge_discriminator_loss as hinge_discriminator_loss
+from .adversarial import hinge_generator_loss as hinge_generator_loss
+from .adversarial import least_squares_discriminator_loss as least_squares_discriminator_loss
+from .adversarial import least_squares_generator_loss as least_squares_generator_loss
+from .spectral import MelLoss as MelLoss
+from .spectral import MultiResolutionMelLoss as MultiResolutionMelLoss
+from .spectral import MultiResolutionStftLoss as MultiResolutionStftLoss
+from .spectral import a_weighting as a_weighting

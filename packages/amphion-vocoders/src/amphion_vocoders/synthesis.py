@@ -1,0 +1,170 @@
+"""What every vocoder does with batches, long inputs and streams, given a network from frames to samples.
+
+A network without memory but with zeros beyond its edges sees `context` frames to each side of a frame. So a piece of a
+mel with that many frames of context on both sides gives the samples that the whole would give, whatever the length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from amphion_core.features import MelConfig
+
+__all__ = ["check_chunk", "check_mel", "synthesize_batch", "synthesize_stream"]
+
+Network = Callable[[Tensor], Tensor]
+"""Frames (B, C, F) to waveforms (B, F * hop_length)."""
+
+MAX_FRAMES = 2048
+"""Frames that a network is given at once; longer inputs go in pieces, so that memory stays bounded."""
+
+
+def synthesize_batch(
+    network: Network,
+    frames: Tensor,
+    lengths: Tensor | None,
+    *,
+    hop_length: int,
+    context: int,
+    max_frames: int = MAX_FRAMES,
+) -> Tensor:
+    """Waveforms of a batch, each as if it were alone.
+
+    Items of one length go through the network together; those of different lengths one after the other, because
+    no padding is neutral in every layer of every vocoder.
+
+    Args:
+        network: from frames to samples.
+        frames: (B, C, F).
+        lengths: (B,) valid frames; None where all are full.
+        hop_length: samples of a frame.
+        context: frames to each side that a sample depends on.
+        max_frames: longer inputs are cut into overlapping pieces of this size and their context.
+
+    Returns:
+        (B, F * hop_length), zeros beyond `lengths * hop_length`.
+    """
+    batch, _, total = frames.shape
+    valid = [total] * batch if lengths is None else [int(length) for length in lengths]
+    wav = frames.new_zeros(batch, total * hop_length)
+    for length in sorted({length for length in valid if length > 0}):
+        items = torch.tensor([i for i, own in enumerate(valid) if own == length], device=frames.device)
+        piece = frames.index_select(0, items)[:, :, :length]
+        wav[items, : length * hop_length] = _in_pieces(network, piece, hop_length, context, max_frames)
+    return wav
+
+
+def _in_pieces(network: Network, frames: Tensor, hop_length: int, context: int, max_frames: int) -> Tensor:
+    total = frames.shape[-1]
+    if total <= max_frames + 2 * context:
+        return network(frames)
+    pieces = []
+    for start in range(0, total, max_frames):
+        stop = min(start + max_frames, total)
+        left, right = max(0, start - context), min(total, stop + context)
+        wav = network(frames[:, :, left:right])
+        pieces.append(wav[:, (start - left) * hop_length : (stop - left) * hop_length])
+    return torch.cat(pieces, dim=1)
+
+
+def synthesize_stream(network: Network, chunks: Iterable[Tensor], *, hop_length: int, context: int) -> Iterator[Tensor]:
+    """Waveform chunk by chunk, `context` frames behind the input.
+
+    Each chunk costs the network its own frames and twice the context, so chunks of a few hundred milliseconds or
+    more are economical.
+
+    Args:
+        network: from frames to samples.
+        chunks: frames (C, F_i).
+        hop_length: samples of a frame.
+        context: frames to each side that a sample depends on.
+
+    Yields:
+        (T_i,) samples; nothing for a chunk that only fills the look-ahead.
+    """
+    held: Tensor | None = None
+    past = 0  # frames of `held` whose samples are out already
+    for chunk in chunks:
+        if chunk.shape[-1] == 0:
+            continue
+        held = chunk if held is None else torch.cat([held, chunk], dim=-1)
+        ready = held.shape[-1] - past - context
+        if ready > 0:
+            wav = network(held[None])[0]
+            yield wav[past * hop_length : (past + ready) * hop_length]
+            past += ready
+            dropped = max(0, past - context)
+            held, past = held[:, dropped:], past - dropped
+    if held is not None and held.shape[-1] > past:
+        yield network(held[None])[0, past * hop_length :]
+
+
+def check_mel(mel: Tensor, config: MelConfig, lengths: Tensor | None = None) -> None:
+    """Refuse what is no batch of mels of this configuration.
+
+    Raises:
+        ValueError: wrong axes or bands, not finite, values that the configuration can't give, or lengths that
+            don't fit.
+    """
+    if mel.ndim != 3:
+        raise ValueError(f"mel must be (B, n_mels, F), got shape {tuple(mel.shape)}; add the batch axis with mel[None]")
+    if mel.shape[1] != config.n_mels:
+        hint = "; transpose it" if mel.shape[2] == config.n_mels else "; see its .config.mel"
+        raise ValueError(f"mel has {mel.shape[1]} bands, this vocoder takes {config.n_mels}{hint}")
+    if mel.shape[2] == 0:
+        raise ValueError("mel has no frames; leave empty clips out")
+    if lengths is not None:
+        _check_lengths(mel, lengths)
+        inside = torch.arange(mel.shape[2], device=mel.device) < lengths.to(mel.device)[:, None]  # (B, F)
+        mel = mel.transpose(1, 2)[inside]
+    if not bool(torch.isfinite(mel).all()):
+        raise ValueError("mel holds NaN or infinite values; look at the model or file that it comes from")
+    _check_range(mel, config)
+
+
+def check_chunk(chunk: Tensor, config: MelConfig) -> None:
+    """Refuse a chunk of a stream that is no mel (n_mels, F) of this configuration.
+
+    Raises:
+        ValueError: as `check_mel`.
+    """
+    if chunk.ndim != 2:
+        raise ValueError(f"a chunk must be (n_mels, F), got shape {tuple(chunk.shape)}")
+    if chunk.shape[1] or chunk.shape[0] != config.n_mels:
+        check_mel(chunk[None], config)
+
+
+def _check_lengths(mel: Tensor, lengths: Tensor) -> None:
+    if lengths.shape != mel.shape[:1]:
+        raise ValueError(f"lengths has shape {tuple(lengths.shape)} for a batch of {mel.shape[0]}; give one an item")
+    if int(lengths.min()) < 0 or int(lengths.max()) > mel.shape[2]:
+        raise ValueError(f"lengths are {lengths.tolist()}, the mel has {mel.shape[2]} frames")
+
+
+def _check_range(mel: Tensor, config: MelConfig) -> None:
+    """Find decibels, another base of the logarithm, or a missing normalisation by the values."""
+    if config.log == "none" or mel.numel() == 0:
+        return
+    logarithm = math.log if config.log == "ln" else math.log10
+    # A Hann window of n_fft ones sums to n_fft / 2; models overshoot a little, so a factor of e^3 is left.
+    peak = logarithm((config.n_fft / 2) ** config.power * math.exp(3))
+    floor = logarithm(config.log_floor) - logarithm(math.exp(3))
+    low, high = ((value - config.mean) / config.std for value in (floor, peak))
+    least, most = float(mel.min()), float(mel.max())
+    if least < low or most > high:
+        raise ValueError(
+            f"mel values from {least:.1f} to {most:.1f} can't come from this vocoder's mel, which has {config.log} "
+            f"and lies between {low:.1f} and {high:.1f}; is it in decibels, of another base or not normalised?"
+        )
+    if config.log == "ln" and config.mean == 0 and config.std == 1:
+        other = math.log10(config.log_floor)
+        # Silence clamped before a decimal logarithm gives this very value again and again.
+        if least > other - 1e-5 and int((mel < other + 1e-5).sum()) > 1:
+            raise ValueError(
+                f"the least mel value is {least:.3f}, many times: the floor of a mel with log10, but this vocoder takes "
+                f"the natural logarithm; multiply by {math.log(10):.4f}"
+            )

@@ -1,0 +1,105 @@
+"""The inference that all vocoders made of convolutions share: batches, long inputs, streams, folding."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar, Self, TypeVar
+
+import torch
+from torch import Generator, Tensor
+
+from amphion_core.config import Config
+from amphion_core.features import MelConfig
+from amphion_core.hub import PretrainedModule
+from amphion_core.modules.convolution import fold_weight_norm
+from amphion_vocoders.synthesis import check_chunk, check_mel, synthesize_batch, synthesize_stream
+
+__all__ = ["ConvolutionalVocoder", "MelVocoderConfig"]
+
+
+class MelVocoderConfig(Config):
+    """What the config of every vocoder has.
+
+    Attributes:
+        mel: the spectrogram that it takes.
+    """
+
+    mel: MelConfig = MelConfig()
+
+
+ConfigT = TypeVar("ConfigT", bound=MelVocoderConfig)
+
+
+class ConvolutionalVocoder(PretrainedModule[ConfigT]):
+    """A network from mels to waveforms whose samples depend on a bounded number of frames.
+
+    Subclasses give `forward` from (B, n_mels, F) to (B, F * hop_length), and `context`.
+    """
+
+    group = "vocoders"
+    needs_weights: ClassVar[bool] = True
+
+    @property
+    @abc.abstractmethod
+    def context(self) -> int:
+        """Frames to each side of a frame that its samples depend on."""
+
+    @torch.no_grad()
+    def synthesize(
+        self,
+        mel: Tensor,
+        f0: Tensor | None = None,
+        lengths: Tensor | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Waveforms of a batch of mels; each item equals the item alone, long ones go in overlapping pieces.
+
+        Args:
+            mel: (B, n_mels, F), as `config.mel` computes it, on any device.
+            f0: not used.
+            lengths: (B,) valid frames; None where all are full.
+            generator: not used.
+
+        Returns:
+            (B, F * hop_length) in about [-1, 1]; zeros beyond `lengths * hop_length`.
+
+        Raises:
+            ValueError: wrong bands, not finite, values of another kind of mel, or lengths that don't fit.
+        """
+        check_mel(mel, self.config.mel, lengths)
+        hop = self.config.mel.hop_length
+        return synthesize_batch(self, mel.to(self.device), lengths, hop_length=hop, context=self.context)
+
+    @torch.no_grad()
+    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Waveform chunk by chunk, `context` frames behind the input.
+
+        Args:
+            chunks: mels (n_mels, F_i), F_i of any size.
+
+        Yields:
+            (T_i,) samples; joined they are what `synthesize` gives for the joined mel.
+
+        Raises:
+            ValueError: as `synthesize`.
+        """
+        hop = self.config.mel.hop_length
+        yield from synthesize_stream(self, self._checked(chunks), hop_length=hop, context=self.context)
+
+    def fold(self) -> Self:
+        """Compute normed weights once, for inference; `train()` and loading weights undo it."""
+        return fold_weight_norm(self)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None
+    ) -> Self:
+        """Load a model in evaluation mode, its weight norm folded; see `PretrainedModule.from_pretrained`."""
+        return super().from_pretrained(source, device=device, revision=revision).fold()
+
+    def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            check_chunk(chunk, self.config.mel)
+            yield chunk.to(self.device)

@@ -1,0 +1,248 @@
+"""The numbers of the original implementations: networks, discriminators, losses, and the key lists of released sizes."""
+
+import math
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from amphion_core.discriminators import (
+    MultiPeriodDiscriminator,
+    MultiResolutionSpectrogramDiscriminator,
+    MultiScaleDiscriminator,
+)
+from amphion_core.hub import load_weights
+from amphion_core.losses import (
+    MelLoss,
+    MultiResolutionMelLoss,
+    MultiResolutionStftLoss,
+    feature_matching_loss,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+)
+from amphion_vocoders import released
+from amphion_vocoders.hifigan import HiFiGAN
+from amphion_vocoders.vocos import Vocos
+
+
+def test_numbers_are_those_of_the_original(golden_case):
+    if golden_case.model not in ADAPTERS:
+        pytest.fail(f"no adapter for the model {golden_case.model!r} of {golden_case.folder}")
+    with torch.no_grad():
+        ADAPTERS[golden_case.model](golden_case)
+
+
+def test_every_key_of_the_released_sizes_has_its_place(golden_case):
+    for name, full in golden_case.full().items():
+        with torch.device("meta"):
+            weights = {key: torch.empty(shape) for key, shape in full["keys"].items()}
+            if "head.istft.window" in weights:
+                weights["head.istft.window"] = torch.hann_window(full["keys"]["head.istft.window"][0], device="cpu")
+            model, mapped = KEYS[golden_case.model](full["config"], weights)
+        own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+        assert {key: tuple(tensor.shape) for key, tensor in mapped.items()} == own, name
+        dropped = {"head.istft.window"} & set(weights)  # checked against the model's, not stored
+        assert len(mapped) == len(weights) - len(dropped)
+
+
+def hifigan(config, weights):
+    settings = released.hifigan_config(_with_hop_of_the_rates(config))
+    return HiFiGAN(settings), released.hifigan_weights(weights, settings)
+
+
+def vocos(config, weights):
+    settings = released.vocos_config(config)
+    return Vocos(settings), released.vocos_weights(weights, settings)
+
+
+def mpd(config, weights):
+    return MultiPeriodDiscriminator(released.period_config(config)), released.period_weights(weights)
+
+
+def msd(config, weights):
+    return MultiScaleDiscriminator(released.scale_config(config)), released.scale_weights(weights)
+
+
+def vocos_mpd(config, weights):
+    return MultiPeriodDiscriminator(released.vocos_period_config(config)), released.period_weights(weights)
+
+
+def vocos_specd(config, weights):
+    settings = released.spectrogram_config(config)
+    return MultiResolutionSpectrogramDiscriminator(settings), released.spectrogram_weights(weights, settings)
+
+
+def check_hifigan(case):
+    model = _loaded(hifigan, case)
+    audio = model(case.inputs["mel"])
+    case.check("audio", audio[:, None])
+    assert torch.equal(model.fold()(case.inputs["mel"]), audio)
+    model.train()
+    if "mid.conv_pre" in case.outputs:
+        first = model.input(case.inputs["mel"])
+        case.check("mid.conv_pre", first)
+        raised = model.stages[0].upsample(nn.functional.leaky_relu(first, 0.1))
+        case.check("mid.up0", raised)
+        case.check("mid.resblock0", model.stages[0].blocks[0](raised))
+    # The original runs every item alone, but padded with zeros to the longest of each pair.
+    mels = [t for name, t in case.inputs.items() if name.startswith("synthesis.mel.")]
+    size = 2
+    hop = model.config.mel.hop_length
+    for number, mel in enumerate(mels):
+        group = mels[number // size * size :][:size]
+        longest = max(m.shape[-1] for m in group)
+        padded = nn.functional.pad(mel, (0, longest - mel.shape[-1]))
+        case.check(f"synthesis.audio.{number}", model(padded[None])[0, : mel.shape[-1] * hop])
+
+
+def check_vocos(case):
+    model = _loaded(vocos, case)
+    features = case.inputs["features"]
+    case.check("audio", model.head(model.backbone(features))[:, None])
+    backbone = model.backbone
+    embedded = backbone.embed(features)
+    case.check("mid.embed", embedded)
+    case.check("mid.block0", backbone.blocks[0](backbone.norm(embedded.mT, None), None).mT)
+    case.check("mid.backbone", backbone(features))
+    case.check("mid.head_linear", model.head.projection(backbone(features)))
+
+
+def check_conditional_vocos(case):
+    model = _loaded(vocos, case)
+    hidden = model.backbone(case.inputs["features"], case.inputs["bandwidth_id"])
+    case.check("mid.backbone", hidden)
+    case.check("audio", model.head(hidden))
+
+
+def check_pair(build):
+    """Discriminators whose original took the real and the fake waveform at once."""
+
+    def check(case):
+        model = _loaded(build, case)
+        for name in ("real", "fake"):
+            verdicts = model(case.inputs[name].squeeze(1))
+            for i, verdict in enumerate(verdicts):
+                case.check(f"logits_{name}.{i}", verdict[-1].flatten(1))
+                _check_maps(case, f"_{name}.{i}", verdict)
+        first = model(case.inputs["real"].squeeze(1))[0][0]
+        if "fmap_full_real.0.0" in case.outputs:
+            case.check("fmap_full_real.0.0", first[..., : case.outputs["fmap_full_real.0.0"].shape[-1]])
+
+    return check
+
+
+def check_single(build, *, flat):
+    """Discriminators whose original took one waveform."""
+
+    def check(case):
+        verdicts = _loaded(build, case)(case.inputs["signal"].squeeze(1))
+        for i, verdict in enumerate(verdicts):
+            logits = verdict[-1].flatten(1) if flat else verdict[-1]
+            case.check(f"logits.{i}", logits)
+            _check_maps(case, f".{i}", [*verdict[:-1], logits])
+        expected = case.outputs["fmap_full.0.0"]
+        case.check("fmap_full.0.0", verdicts[0][0][..., : expected.shape[-1]])
+
+    return check
+
+
+def check_losses(case):
+    inputs, pre = case.inputs, case.config["preprocess"]
+    count = sum(name.startswith("logits_real.") for name in inputs)
+    maps = {kind: [_numbered(inputs, f"fmap_{kind}.{i}.") for i in range(count)] for kind in ("real", "fake")}
+    logits = {kind: [[t] for t in _numbered(inputs, f"logits_{kind}.")] for kind in ("real", "fake")}
+    real, fake = inputs["audio_real"], inputs["audio_fake"].squeeze(1)
+    mel = MelLoss(released.mel_config(pre))(fake, real)
+    l1, mse = (fake - real).abs().mean(), (fake - real).square().mean()
+    features = feature_matching_loss(maps["real"], maps["fake"])
+    hinge = hinge_discriminator_loss(logits["real"], logits["fake"])
+    hinge_g = hinge_generator_loss(logits["fake"])
+    rate = case.config["multi_resolution_mel"]["sample_rate"]
+    convergence, magnitude = MultiResolutionStftLoss(rate, weighting=True)(inputs["long_fake"], inputs["long_real"])
+    first = logits["fake"][:1]
+    figures = {
+        "hifigan.discriminator": least_squares_discriminator_loss(logits["real"], logits["fake"]),
+        "hifigan.generator": least_squares_generator_loss(logits["fake"]),
+        "hifigan.feature": 2 * features,
+        "hifigan.mel": 45 * mel,
+        "hifigan.wav": 100 * mse,
+        "melgan.discriminator": hinge,
+        "melgan.generator": hinge_g,
+        "melgan.feature": 10 * features,
+        "melgan.mel": 45 * mel,
+        "melgan.wav": l1 / 10,
+        "vocos.multi_resolution_mel": MultiResolutionMelLoss(rate)(inputs["long_fake"], inputs["long_real"]),
+        "stft_spectral_convergence": convergence,
+        "stft_log_magnitude": magnitude,
+        "ganloss.lsgan.gen": least_squares_generator_loss(first),
+        "ganloss.hinge.gen": hinge_generator_loss(first),
+    }
+    for kind, loss in (("lsgan", least_squares_discriminator_loss), ("hinge", hinge_discriminator_loss)):
+        # The original gives the two halves apart; ours is their sum.
+        halves = case.outputs[f"ganloss.{kind}.real"] + case.outputs[f"ganloss.{kind}.fake"]
+        both = loss(logits["real"][:1], first).reshape(1)
+        torch.testing.assert_close(both, halves, atol=1e-4, rtol=2e-4)
+    compared = {*figures, *(f"ganloss.{kind}.{half}" for kind in ("lsgan", "hinge") for half in ("real", "fake"))}
+    assert {name for name in case.outputs if not name.startswith(OTHER_LOSSES)} == compared
+    for name, figure in figures.items():
+        case.check(name, figure.reshape(1))
+
+
+def _loaded(build, case):
+    weights = dict(case.weights)
+    recipe = case.spec.get("weights_recipe")
+    for key, shape in (recipe["keys"] if recipe else {}).items():
+        generator = np.random.RandomState((zlib.crc32(key.encode()) ^ recipe["seed"]) & 0xFFFFFFFF)
+        values = generator.standard_normal(math.prod(shape)).astype(np.float32).reshape(shape)
+        weights[key] = torch.from_numpy(values * np.float32(1.8) / np.sqrt(np.float32(math.prod(shape[1:]))))
+    model, mapped = build(case.config, weights)
+    load_weights(model, mapped)
+    return model.eval()
+
+
+def _with_hop_of_the_rates(config):
+    """Small cases keep the hop of the released size in an original config.json, though their rates make another."""
+    if "model" in config:
+        return config
+    return {**config, "hop_size": math.prod(config["upsample_rates"])}
+
+
+def _check_maps(case, suffix, verdict):
+    shapes = torch.zeros_like(case.outputs[f"fmap_shapes{suffix}"])
+    for row, t in zip(shapes, verdict, strict=True):
+        row[: t.ndim] = torch.tensor(t.shape)
+    assert torch.equal(shapes, case.outputs[f"fmap_shapes{suffix}"])
+    case.check(f"fmap_stats{suffix}", torch.stack([torch.stack([t.mean(), t.abs().mean(), t.std()]) for t in verdict]))
+
+
+def _numbered(tensors, prefix):
+    return [tensors[f"{prefix}{i}"] for i in range(sum(name.startswith(prefix) for name in tensors))]
+
+
+# Losses of models and of a trainer that are not in this package.
+OTHER_LOSSES = ("apnet.", "codec.", "ganloss.lsgan_std.")
+
+ADAPTERS = {
+    "hifigan": check_hifigan,
+    "hifigan_original": check_hifigan,
+    "vocos": check_vocos,
+    "vocos_adanorm_center": check_conditional_vocos,
+    "mpd": check_pair(mpd),
+    "msd": check_pair(msd),
+    "vocos_mpd": check_single(vocos_mpd, flat=True),
+    "vocos_specd": check_single(vocos_specd, flat=False),
+    "losses": check_losses,
+}
+KEYS = {
+    "hifigan": hifigan,
+    "hifigan_original": hifigan,
+    "vocos": vocos,
+    "mpd": mpd,
+    "msd": msd,
+    "vocos_mpd": vocos_mpd,
+    "vocos_specd": vocos_specd,
+}
