@@ -48,9 +48,7 @@ class _Observations(NamedTuple):
     log_unvoiced: _Array
 
 
-def pyin_f0(
-    wav: ArrayLike, sample_rate: int, *, hop_length: int, f_min: float = 50.0, f_max: float = 1100.0
-) -> _Array:
+def pyin_f0(wav: ArrayLike, sample_rate: int, *, hop_length: int, f_min: float = 50.0, f_max: float = 1100.0) -> _Array:
     """F0 by pYIN at its defaults, (T // hop_length + 1,) Hz, 0 = unvoiced; see `pyin`."""
     return pyin(wav, sample_rate, hop_length=hop_length, f_min=f_min, f_max=f_max).f0
 

@@ -85,10 +85,11 @@ def _normalized_difference(frames: _Array, shortest: int, longest: int) -> _Arra
 
 
 def _troughs(values: _Array) -> NDArray[np.bool_]:
-    """Where a row falls before and does not fall after; its first value counts if the next is larger."""
+    """Where a row falls before and does not fall after; its ends count if their only neighbour is larger."""
     lower = np.zeros(values.shape, bool)
     lower[:, 1:-1] = (values[:, 1:-1] < values[:, :-2]) & (values[:, 1:-1] <= values[:, 2:])
     lower[:, 0] = values[:, 0] < values[:, 1]
+    lower[:, -1] = values[:, -1] < values[:, -2]
     return lower
 
 
