@@ -139,16 +139,16 @@ def _clipwise(wav: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
 def _check_finite(wav: Tensor) -> None:
     # on a device the check would wait for all work before it; in training the trainer's guard sees the loss
     if wav.device.type == "cpu" and not wav.requires_grad and not torch.isfinite(wav).all():
-        raise ValueError(
-            f"wav holds {int((~torch.isfinite(wav)).sum())} samples that are NaN or infinite; repair or drop the clip"
-        )
+        count = int((~torch.isfinite(wav)).sum())
+        raise ValueError(f"wav holds {count} samples that are NaN or infinite; repair or drop the clip")
 
 
 def _check_bands(mel: Tensor, minimum: Tensor, maximum: Tensor) -> None:
     bands = mel.shape[-2] if mel.ndim >= 2 else 0
     if minimum.shape != (bands,) or maximum.shape != (bands,):
         raise ValueError(
-            f"mel of shape {tuple(mel.shape)} needs {bands} minima and maxima, got {tuple(minimum.shape)} and {tuple(maximum.shape)}"
+            f"mel of shape {tuple(mel.shape)} needs {bands} minima and maxima, "
+            f"got {tuple(minimum.shape)} and {tuple(maximum.shape)}"
         )
 
 

@@ -7,12 +7,13 @@ The parameters and the contour are those of librosa 0.11, which the tests compar
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
+from scipy.special import betainc
 
 from amphion_core.features.samples import check_samples
 from amphion_core.features.yin import PeriodCandidates, period_candidates, period_range
@@ -134,7 +135,7 @@ def _trough_probabilities(
     if len(troughs.frame) == 0:
         return np.zeros(0)
     thresholds = np.linspace(0, 1, n_thresholds + 1)
-    prior = np.diff(beta.cdf(thresholds, *beta_parameters))  # (thresholds,)
+    prior = np.diff(betainc(*beta_parameters, thresholds))  # (thresholds,) of the beta distribution
     below = troughs.height[:, None] < thresholds[1:]  # (K, thresholds)
     starts = np.flatnonzero(np.r_[True, np.diff(troughs.frame) > 0])  # first trough of each frame that has one
     sizes = np.diff(np.r_[starts, len(troughs.frame)])
@@ -169,7 +170,7 @@ def _observations(
     chosen = possible[len(key) - 1 - reverse_index]
     frame = unique // n_bins
     kept = probability[chosen]
-    voicing = np.clip(np.bincount(frame, kept, minlength=n_frames), 0, 1)
+    voicing: _Array = np.clip(np.bincount(frame, kept, minlength=n_frames), 0.0, 1.0)
     return (
         _Observations(
             np.searchsorted(frame, np.arange(n_frames + 1)),
@@ -203,7 +204,7 @@ class _Trellis:
         starts = list(range(0, n_frames, _BLOCK))
         score = self._observe(observations, 0) - math.log(2 * self.n_bins)
         checkpoints = [score]
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
+        for start, end in pairwise(starts):
             checkpoints.append(self._forward(checkpoints[-1], observations, start, end + 1)[-1])
         states = np.empty(n_frames, np.int64)
         state = -1

@@ -59,7 +59,8 @@ def stft(
         ValueError: another number of dimensions, or too few samples for the padding or for one frame.
     """
     frames = _frames(wav, n_fft, hop_length, padding) * hann_window(win_length or n_fft, n_fft, wav)
-    return torch.fft.rfft(frames).mT
+    spectrum: Tensor = torch.fft.rfft(frames)
+    return spectrum.mT
 
 
 def pad_wav(wav: Tensor, n_fft: int, hop_length: int, padding: Padding) -> Tensor:
@@ -177,9 +178,10 @@ def _hann_window(win_length: int, n_fft: int, device: torch.device, dtype: torch
     if not 0 < win_length <= n_fft:
         raise ValueError(f"win_length must lie between 1 and n_fft {n_fft}, got {win_length}")
     with torch.inference_mode(False):  # a tensor of inference mode could not be used in training later
-        window = torch.hann_window(win_length, periodic=True, dtype=torch.float64, device="cpu")
+        # made in its own precision, as the originals do: in quiet bins the last bit of the window shows in the log-mel
+        window = torch.hann_window(win_length, periodic=True, dtype=dtype, device="cpu")
         left = (n_fft - win_length) // 2
-        return F.pad(window, (left, n_fft - win_length - left)).to(device=device, dtype=dtype)
+        return F.pad(window, (left, n_fft - win_length - left)).to(device)
 
 
 @lru_cache(maxsize=64)
@@ -190,6 +192,6 @@ def _check_envelope(n_fft: int, hop_length: int, win_length: int, frames: int, c
         kept = envelope[cut : envelope.shape[0] - cut_right]
         if kept.numel() and kept.min() <= _SMALLEST_ENVELOPE:
             raise ValueError(
-                f"windows of {win_length} samples every {hop_length} leave samples uncovered, so the transform has no inverse; "
-                f"take a hop of at most {win_length // 2}"
+                f"windows of {win_length} samples every {hop_length} leave samples uncovered: "
+                f"the transform has no inverse; take a hop of at most {win_length // 2}"
             )

@@ -1,7 +1,7 @@
 """Normalised difference function of YIN over all frames of a clip at once.
 
-Source: de Cheveigne and Kawahara, "YIN, a fundamental frequency estimator for speech and music", 2002, steps 2, 3 and 5.
-Deviation: the frame is compared with its shifted, zero-extended self over its whole length, as librosa 0.11 does, and not
+Source: de Cheveigne and Kawahara, "YIN, a fundamental frequency estimator for speech and music", 2002, steps 2, 3, 5.
+Deviation: the frame is compared with its shifted, zero-extended self over its whole length, as librosa 0.11 does, not
 over a window of half its length; long periods are thereby discouraged.
 """
 
