@@ -1,6 +1,11 @@
 from .config import OptimizerConfig as OptimizerConfig
 from .config import ScheduleConfig as ScheduleConfig
 from .config import TrainerConfig as TrainerConfig
+from .run import TrainingInterruptedError as TrainingInterruptedError
+from .run import train_recipe as train_recipe
+from .run import train_task as train_task
 from .task import Progress as Progress
 from .task import Sample as Sample
 from .task import Task as Task
+from .trainer import Finish as Finish
+from .trainer import Trainer as Trainer

@@ -26,9 +26,9 @@ class ScheduleConfig(Config):
         patience: validations without improvement before `plateau` acts.
     """
 
-    name: Literal[
-        "constant", "noam", "cosine", "inverse_sqrt", "exponential_step", "exponential_epoch", "plateau"
-    ] = "constant"
+    name: Literal["constant", "noam", "cosine", "inverse_sqrt", "exponential_step", "exponential_epoch", "plateau"] = (
+        "constant"
+    )
     warmup: int = Field(0, ge=0)
     total: int = Field(0, ge=0)
     final: float = Field(0.0, ge=0)

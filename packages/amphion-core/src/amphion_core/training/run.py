@@ -1,0 +1,71 @@
+"""From a recipe to a trained model: what `amphion train` does."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from amphion_core import registry
+from amphion_core.recipe import Recipe, load_recipe
+from amphion_core.training.randomness import seed_everything
+from amphion_core.training.task import Task
+from amphion_core.training.trainer import Trainer
+
+__all__ = ["TrainingInterruptedError", "train_recipe", "train_task"]
+
+log = logging.getLogger(__name__)
+
+
+class TrainingInterruptedError(RuntimeError):
+    """A signal ended the training after a checkpoint; start it again to continue.
+
+    Attributes:
+        code: exit status of a command: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def train_recipe(source: str | Path, overrides: Iterable[str] = (), out: str | Path | None = None) -> Path:
+    """Train a model from a recipe; continues where the run folder has a checkpoint.
+
+    Args:
+        source: file or name of a recipe.
+        overrides: `key.sub=value` items.
+        out: run folder; None is `runs/NAME` of the recipe.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ConfigError: the recipe has faults.
+        LookupError: no such recipe or task.
+        TrainingInterruptedError: a signal ended it; the last step is in a checkpoint.
+    """
+    recipe = load_recipe(source, overrides)
+    return train_task(registry.find("tasks", recipe.task), recipe, out)
+
+
+def train_task(task_class: type[Task[Any, Any]], recipe: Recipe, out: str | Path | None = None) -> Path:
+    """Train a task that need not be declared by a package; see `train_recipe`."""
+    seed_everything(recipe.seed)  # weights: the same in every process
+    folder = Path("runs") / recipe.name if out is None else Path(out)
+    trainer = Trainer(task_class(recipe), folder, recipe)
+    try:
+        finish = trainer.fit()
+    finally:
+        trainer.processes.close()
+    if finish.interrupted:
+        number = signal.Signals[finish.reason]
+        raise TrainingInterruptedError(
+            f"stopped by {finish.reason} after step {finish.step}, saved in {finish.checkpoint}; "
+            "run the same command to continue",
+            128 + number,
+        )
+    log.info("done: %d steps, stopped by %s, newest checkpoint %s", finish.step, finish.reason, finish.checkpoint)
+    return folder

@@ -1,0 +1,415 @@
+"""The one training loop: any task, any number of phases, checkpoints that continue bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from amphion_core.atomic import atomic_writer, remove_temporaries
+from amphion_core.config import ConfigError
+from amphion_core.recipe import Recipe
+from amphion_core.training.batch import describe, move
+from amphion_core.training.ema import Average
+from amphion_core.training.evaluation import Evaluation, evaluating, save_samples
+from amphion_core.training.guard import BadSteps, BufferGuard, TermGuard, is_out_of_memory, persistent_buffers
+from amphion_core.training.lock import FolderLock
+from amphion_core.training.logging import Board, Progressbar, RunLog
+from amphion_core.training.phase import Outcome, Phase
+from amphion_core.training.processes import Processes
+from amphion_core.training.profile import Profile
+from amphion_core.training.progression import Progression
+from amphion_core.training.randomness import isolated, load_random_state, seed_everything
+from amphion_core.training.saving import describe_versions, restore, save, set_damaged_aside, start_from
+from amphion_core.training.signals import StopSignals
+from amphion_core.training.summary import summarize, summary_text
+from amphion_core.training.task import Progress, Task
+
+__all__ = ["Finish", "Trainer"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a training ended.
+
+    Attributes:
+        step: optimiser steps done.
+        reason: `steps`, `epochs`, `hours`, `data` (the loader had no more), or the name of a signal.
+        checkpoint: the newest one.
+    """
+
+    step: int
+    reason: str
+    checkpoint: Path
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended it, so that there is more to do."""
+        return self.reason.startswith("SIG")
+
+
+class Trainer:
+    """Trains a task in a run folder; started again in the same folder, it continues.
+
+    Args:
+        task: networks, data and losses.
+        out: the run folder; made if absent.
+        recipe: with the fields `trainer`, `optimizers`, `seed` and `init_from`.
+
+    Raises:
+        ConfigError: phases and optimisers don't match, or the phases can't accumulate.
+    """
+
+    def __init__(self, task: Task[Any, Any], out: str | Path, recipe: Recipe) -> None:
+        self.task = task
+        self.out = Path(out)
+        self.recipe = recipe
+        self.config = recipe.trainer
+        _check_phases(task, recipe)
+        self.processes = Processes(cpu=self.config.device == "cpu")
+        self.device = self.processes.device
+        task.to(self.device)
+        task.train()
+        names = {id(p): name for name, p in reversed(list(task.named_parameters(remove_duplicate=False)))}
+        scaled = self.config.precision == "fp16"
+        self.phases = {
+            name: Phase(name, networks, names, recipe.optimizers[name], self.processes, scaled=scaled)
+            for name, networks in task.phases().items()
+        }
+        self.ema = Average(task.model(), self.config.ema, self.config.ema_start) if self.config.ema else None
+        self.bad = BadSteps(self.config.max_bad_steps)
+        self.terms = TermGuard()
+        self.buffers = BufferGuard(task)
+        self.progression = Progression()
+        self._began = 0.0
+        self._epoch = 0
+
+    def fit(self) -> Finish:
+        """Train until a bound of the recipe is reached, or a signal comes; the last step is in a checkpoint.
+
+        Raises:
+            RuntimeError: another process uses the folder, or the memory does not suffice; names the batch.
+            FloatingPointError: too many steps in a row were refused.
+            ValueError: a checkpoint or `init_from` does not fit, or the losses break the contract of `Task`.
+            FileExistsError: `trainer.resume` is `never` and the folder has checkpoints.
+            OSError: a checkpoint can't be written.
+        """
+        self._began = time.monotonic()
+        with contextlib.ExitStack() as stack:
+            return self._fit(stack, stack.enter_context(StopSignals()))
+
+    @property
+    def step(self) -> int:
+        """Optimiser steps done."""
+        return self.progression.step
+
+    def _fit(self, stack: contextlib.ExitStack, signals: StopSignals) -> Finish:
+        notes = self._claim_folder(stack)
+        loader = self.task.loader("train", self.processes.rank, self.processes.count)
+        if loader is None:
+            raise ValueError("the task has no training data; its loader('train', ...) gave None")
+        self._evaluation = Evaluation(self.task, self.processes)
+        random_state, resumed = restore(self, loader)
+        self._epoch = loader.epoch
+        stack.callback(loader.close)
+        notes += resumed or start_from(self)
+        state = [p.detach() for p in self.task.parameters()] + list(persistent_buffers(self.task))
+        self.processes.copy_from_main(state)
+        if self.ema is not None and not resumed:
+            self.ema.reset()
+        self._open_logs(stack, loader)
+        self._introduce(notes)
+        if self.config.compile:
+            for network in {id(n): n for phase in self.phases.values() for n in phase.networks}.values():
+                network.compile(backend=self.config.compile_backend)
+        try:
+            reason = self._loop(loader, signals, random_state)
+            return self._finish(loader, reason)
+        except Exception as error:
+            with contextlib.suppress(OSError):  # the disk may be what failed
+                self._note(f"failed: {error}")
+            raise
+
+    def _claim_folder(self, stack: contextlib.ExitStack) -> list[str]:
+        notes: list[str] = []
+        if self.processes.main:
+            stack.enter_context(FolderLock(self.out))
+            remove_temporaries(self.out)
+            notes = set_damaged_aside(self.out)
+        self.processes.barrier()
+        return notes
+
+    def _open_logs(self, stack: contextlib.ExitStack, loader: Any) -> None:
+        main = self.processes.main
+        self.log = RunLog(self.out / "log.jsonl" if main else None, self.progression.log_position)
+        stack.callback(self.log.close)
+        self._board = Board(self.out / "tensorboard", self.step) if main and self.config.tensorboard else None
+        if self._board is not None:
+            stack.callback(self._board.close)
+        self._bar = Progressbar(self._expected_steps(loader), self.step, self.config.hours, shown=main)
+        stack.callback(self._bar.close)
+
+    def _introduce(self, notes: list[str]) -> None:
+        summary = summarize(self.task, list(self.phases.values()), 0 if self.ema is None else self.ema.memory())
+        if not self.processes.main:
+            return
+        log.info("%s", summary_text(summary, str(self.device)))
+        for name, text in (("recipe.yaml", self.recipe.to_yaml()), ("versions.json", describe_versions(self))):
+            with atomic_writer(self.out / name) as file:
+                file.write(text.encode())
+        self._note(
+            "started", command=sys.argv, device=str(self.device), processes=self.processes.count, summary=summary
+        )
+        for note in notes:
+            self._note(note)
+
+    def _loop(self, loader: Any, signals: StopSignals, random_state: Mapping[str, Any] | None) -> str:
+        """Steps until a bound; returns which."""
+        every, batches, seeded = self.config, self._groups(loader), False
+        with Profile(self.out / "profile", every.profile_steps if self.processes.main else 0) as profile:
+            while (reason := self._bound(loader.epoch)) is None:
+                epoch, before = loader.epoch, time.perf_counter()
+                group = next(batches, None)
+                if group is None:
+                    return "data"
+                self.progression.window.waited += time.perf_counter() - before
+                self._epoch = epoch
+                if not seeded:  # after the first batch, because starting a loader may draw numbers
+                    self._seed(random_state)
+                    seeded = True
+                agreed = self._step(group, epoch, self._wish(signals))
+                profile.step()
+                if self.step % every.log_every == 0:
+                    self._log_losses(loader.epoch)
+                pause = time.perf_counter()
+                if every.validate_every and self.step % every.validate_every == 0:
+                    self._validate(loader.epoch)
+                if every.sample_every and self.step % every.sample_every == 0:
+                    self._sample()
+                if every.save_every and self.step % every.save_every == 0:
+                    save(self, loader)
+                self.progression.window.pause(time.perf_counter() - pause)
+                stop = agreed if self.processes.count > 1 else self._wish(signals)
+                if stop == "signal":
+                    return "SIGTERM" if signals.received is None else signals.received.name
+                if stop:
+                    return stop
+        return reason
+
+    def _bound(self, epoch: int) -> str | None:
+        if self.config.steps is not None and self.step >= self.config.steps:
+            return "steps"
+        if self.config.epochs is not None and epoch >= self.config.epochs:
+            return "epochs"
+        return None
+
+    def _wish(self, signals: StopSignals) -> str:
+        if signals.received is not None:
+            return "signal"
+        late = self.config.hours is not None and time.monotonic() - self._began >= self.config.hours * 3600
+        return "hours" if late else ""
+
+    def _groups(self, loader: Any) -> Iterator[list[Any]]:
+        """The batches of a step, on the device."""
+        batches = iter(loader)
+        while True:
+            group = [move(batch, self.device) for _, batch in zip(range(self.config.accumulate), batches, strict=False)]
+            if len(group) < self.config.accumulate:
+                return
+            yield group
+
+    def _seed(self, random_state: Mapping[str, Any] | None) -> None:
+        if random_state is not None:
+            load_random_state(random_state)
+        else:
+            seed_everything(self.recipe.seed + self.processes.rank + 1_000_003 * self.step)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.config.precision == "fp32":
+            return contextlib.nullcontext()
+        dtype = torch.bfloat16 if self.config.precision == "bf16" else torch.float16
+        return torch.autocast(self.device.type, dtype)
+
+    def _step(self, group: list[Any], epoch: int, wish: str) -> str:
+        """One optimiser step of every phase; returns why the processes agreed to stop, if they did."""
+        self.task.progress = Progress(self.step, epoch, self.config.steps)
+        self.buffers.remember()
+        outcomes: list[tuple[str, Outcome]] = []
+        for number, batch in enumerate(group, 1):
+            try:
+                outcomes += self._phases_of(batch, epoch, wish, last=number == len(group))
+            except (RuntimeError, MemoryError) as error:
+                if is_out_of_memory(error):
+                    raise RuntimeError(self._memory_words(batch, error)) from error
+                raise
+        if not outcomes:
+            raise ValueError(
+                f"Task.step yielded no phase in step {self.step + 1}; it must yield {', '.join(self.phases)}"
+            )
+        self.progression.step += 1
+        self.progression.window.steps += 1
+        for name, outcome in outcomes:
+            self.progression.window.add(name, outcome)
+        self._judge([outcome for _, outcome in outcomes])
+        self.processes.copy_from_main(list(persistent_buffers(self.task)))
+        self._bar.advance()
+        return outcomes[-1][1].stop
+
+    def _phases_of(self, batch: Any, epoch: int, wish: str, *, last: bool) -> Iterator[tuple[str, Outcome]]:
+        running = self.task.step(batch)
+        while True:
+            with self._autocast():
+                item = next(running, None)
+            if item is None:
+                return
+            name, terms = item
+            if name not in self.phases:
+                raise ValueError(f"Task.step yielded the phase {name!r}; Task.phases has {', '.join(self.phases)}")
+            for new in self.terms.check(name, terms.keys()):
+                self._note(f"loss term {name}/{new} joins after step {self.step}")
+            self.phases[name].backward(terms, 1.0 / self.config.accumulate)
+            if last:
+                yield name, self.phases[name].update(self.step + 1, epoch, stop=wish)
+
+    def _judge(self, outcomes: list[Outcome]) -> None:
+        """Count the step as good or refused, and keep the average of the weights."""
+        faults = "; ".join(outcome.fault for outcome in outcomes if outcome.fault)
+        if not faults:
+            self.bad.good()
+            if self.ema is not None:
+                self.ema.update(self.step)
+            return
+        self.buffers.restore()
+        if all(outcome.overflow for outcome in outcomes if outcome.fault):
+            self._note(f"fp16 overflow, the loss scale is lower now: {faults}")
+            return
+        self._note(f"refused: {faults}")
+        log.warning("step %d refused: %s", self.step, faults)
+        self.bad.bad(self.step, faults)
+
+    def _memory_words(self, batch: Any, error: BaseException) -> str:
+        return (
+            f"out of memory in step {self.step + 1} on {self.device}, with a batch of {describe(batch)}. Lower "
+            f"data.batch.size or max_duration, raise trainer.accumulate instead, or use trainer.precision=bf16 "
+            f"({str(error).splitlines()[0]})"
+        )
+
+    def _log_losses(self, epoch: int) -> None:
+        window = self.progression.window
+        losses, (speed, waiting) = window.means("losses"), window.speed()
+        rates = {name: phase.learning_rate for name, phase in self.phases.items()}
+        about: dict[str, Any] = {"losses": losses, "learning_rate": rates, "grad_norm": window.means("grad_norm")}
+        about |= {
+            "refused": window.refused,
+            "seconds": self.seconds(),
+            "steps_per_second": speed,
+            "data_share": waiting,
+        }
+        if self.device.type == "cuda":
+            about["memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        self.log.write("train", self.step, epoch, **about)
+        self._bar.report(self.step, epoch, losses, speed)
+        if self._board is not None:
+            self._board.scalars("train", losses, self.step)
+            self._board.scalars("learning_rate", rates, self.step)
+            self._board.scalars("grad_norm", about["grad_norm"], self.step)
+        window.clear()
+
+    def _validate(self, epoch: int, *, scheduled: bool = True) -> None:
+        """Figures of the validation set; `scheduled` ones also guide the plateau schedule."""
+        self.task.progress = Progress(self.step, epoch, self.config.steps)
+        with self._average(), isolated(self.recipe.seed + self.processes.rank):
+            figures = self._evaluation.figures(self._autocast)
+        progression = self.progression
+        progression.validated, progression.figures, progression.figure = self.step, figures, None
+        if not figures:
+            self._note("no validation: the recipe has no validation data, or it is empty")
+            return
+        if self.config.watch not in figures:
+            raise ValueError(f"trainer.watch is {self.config.watch!r}; the validation figures are {', '.join(figures)}")
+        progression.figure = figures[self.config.watch]
+        if scheduled:
+            for phase in self.phases.values():
+                phase.schedule.observe(progression.figure)
+        self.log.write("valid", self.step, epoch, losses=figures)
+        if self.processes.main:
+            log.info("validation at step %d: %s", self.step, " ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        if self._board is not None:
+            self._board.scalars("valid", figures, self.step)
+
+    def _sample(self) -> None:
+        self.progression.sampled = self.step
+        if not self.processes.main:
+            return
+        with self._average(), isolated(self.recipe.seed):
+            samples = self._evaluation.samples(self._autocast)
+        for fault in save_samples(self.out / "samples" / f"step-{self.step:08d}", samples):
+            self._note(f"sample not written: {fault}")
+        if self._board is not None:
+            for sample in samples:
+                self._board.sample(sample, self.step)
+
+    @contextlib.contextmanager
+    def _average(self) -> Iterator[None]:
+        with evaluating(self.task), self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            yield
+
+    def _finish(self, loader: Any, reason: str) -> Finish:
+        if self.step == 0:
+            raise ValueError("the training data gave no batch; check the sources and their filters")
+        finish = Finish(self.step, reason, self.out / f"step-{self.step:08d}")
+        if not finish.interrupted:
+            if self.progression.validated != self.step:
+                self._validate(loader.epoch, scheduled=False)
+            if self.progression.sampled != self.step:
+                self._sample()
+        self._note(f"stopped: {reason}")
+        if self.progression.checkpoint != finish.checkpoint:
+            save(self, loader)
+        return finish
+
+    def _note(self, text: str, **values: Any) -> None:
+        self.log.write("note", self.step, self._epoch, text=text, **values)
+        if self.processes.main and text != "started":
+            log.info("%s", text)
+
+    def seconds(self) -> float:
+        """Wall time of the run so far, over all its processes one after the other."""
+        return self.progression.seconds + time.monotonic() - self._began
+
+    def _expected_steps(self, loader: Any) -> int | None:
+        bounds = [self.config.steps] if self.config.steps is not None else []
+        if self.config.epochs is not None:
+            batches = self.config.epochs * loader.batches_per_epoch
+            bounds.append(math.ceil(batches / (self.processes.count * self.config.accumulate)))
+        return min(bounds, default=None)
+
+
+def _check_phases(task: Task[Any, Any], recipe: Recipe) -> None:
+    """Refuse a recipe whose optimisers are not those of the phases.
+
+    Raises:
+        ConfigError: names both.
+    """
+    phases, optimizers = list(task.phases()), list(recipe.optimizers)
+    if set(phases) != set(optimizers):
+        raise ConfigError(
+            f"the task {recipe.task!r} has the phases {', '.join(phases)}, the recipe has optimizers for "
+            f"{', '.join(optimizers) or 'none'}; give one for each phase and no other"
+        )
+    if recipe.trainer.accumulate > 1 and len(phases) > 1:
+        raise ConfigError(
+            f"trainer.accumulate is {recipe.trainer.accumulate}, but the task has {len(phases)} phases "
+            f"({', '.join(phases)}), whose updates depend on each other within a batch; set it to 1 and "
+            "use a larger data.batch.size"
+        )
