@@ -1,0 +1,151 @@
+"""What a corpus is to this package: a description and one generator of rows."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from amphion_core import registry
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+
+__all__ = ["SELECTED", "Corpus", "Reader", "Scan", "find_corpus", "known_corpora", "scan"]
+
+SELECTED = frozenset({"hidden_file", "too_short", "too_long", "filtered"})
+"""Reasons that are no fault of the corpus: the user or the system chose them. `on_error="fail"` lets them pass."""
+
+
+class Reader(Protocol):
+    """The generator of a corpus: rows in a fixed order, and what could not become one."""
+
+    def __call__(self, root: Path, **options: Any) -> Iterator[Utterance | Drop]:
+        """Rows of the corpus below a folder.
+
+        Args:
+            root: folder of the corpus, or one of its files where the corpus allows that.
+            options: `speaker` and `language` where the user gives them, and the corpus's own.
+
+        Yields:
+            Utterances whose `audio` is the path below the folder, and whose `duration` is what the corpus states
+            (0 where it states none; the decoded one replaces it later); and drops.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A corpus: what `amphion-data corpora` prints, how it is read, what must not be torn apart by a split.
+
+    Attributes:
+        name: as the entry point in the group `amphion.datasets` names it.
+        title: as its publication names it.
+        licence: of the data.
+        source: where to get it.
+        rows: generator of its rows.
+        units: ways to group rows for the split, name to function of a row; the first is the default, but `speaker`
+            only where a corpus has at least ten.
+        languages: two letters each; empty where they depend on the folder.
+        hours: of the whole; None where it depends on the folder. So are `clips`, `speakers` and `sample_rate` (Hz).
+        layout: the folder that is expected, in one line.
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    rows: Reader
+    units: Mapping[str, Callable[[Utterance], str]]
+    languages: tuple[str, ...] = ()
+    hours: float | None = None
+    clips: int | None = None
+    speakers: int | None = None
+    sample_rate: int | None = None
+    layout: str = ""
+
+    def unit(self, rows: Sequence[Utterance], name: str | None = None) -> str:
+        """Name of the unit that a split keeps whole.
+
+        Raises:
+            ValueError: the corpus does not allow to split by this unit.
+        """
+        if name is not None and name not in self.units:
+            raise ValueError(f"{self.name} is split by {' or '.join(self.units)}, not by {name!r}: parts would leak")
+        voices = {row.speaker for row in rows}
+        usable = [unit for unit in self.units if unit != "speaker" or len(voices) >= 10] or list(self.units)
+        return name or usable[0]
+
+    def facts(self) -> dict[str, Any]:
+        """The description as a JSON object."""
+        names = ("name", "title", "hours", "clips", "speakers", "sample_rate", "licence", "source", "layout")
+        return {**{name: getattr(self, name) for name in names}, "languages": list(self.languages)}
+
+    def to_text(self) -> str:
+        """The description in a few lines, for people."""
+        size = [f"{self.hours:g} h" if self.hours else "", f"{self.clips:,} clips" if self.clips else ""]
+        size += [f"{self.sample_rate:,} Hz" if self.sample_rate else "", ", ".join(self.languages)]
+        facts = ", ".join(part for part in size if part) or "any size, rate and language"
+        lines = [f"{self.title}: {facts}", f"licence: {self.licence}", self.source, self.layout]
+        return f"{self.name:12} " + f"\n{'':13}".join(lines)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a reader found: rows to prepare and rows dropped already, both in the order of the corpus."""
+
+    rows: list[Utterance] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
+
+
+def scan(corpus: Corpus, root: str | Path, **options: Any) -> Scan:
+    """Read all rows of a corpus without opening its audio.
+
+    Args:
+        corpus: the corpus.
+        root: its folder.
+        options: of its reader; those that are None are left to the reader.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or not what the corpus needs in it.
+        ValueError: two ids differ, but are one after unicode normalisation.
+    """
+    root = Path(root)
+    if not root.exists():
+        raise FileNotFoundError(f"no corpus at {root}: there is no such file or folder")
+    given = {name: value for name, value in options.items() if value is not None}
+    result = Scan()
+    first: dict[str, Utterance] = {}
+    for item in corpus.rows(root, **given):
+        if isinstance(item, Drop):
+            result.drops.append(item)
+            continue
+        name = unicodedata.normalize("NFC", item.id)
+        other = first.setdefault(name, item)
+        if other is item:
+            result.rows.append(replace(item, id=name))
+        elif other.id == item.id:
+            detail = f"the id is that of {other.audio}, which came first"
+            result.drops.append(Drop(item.id, item.audio, "duplicate_id", detail, "scan"))
+        else:
+            raise ValueError(f"the ids {other.id!r} and {item.id!r} are one in unicode NFC; rename one of {root}")
+    return result
+
+
+def known_corpora() -> list[Corpus]:
+    """The corpora of all installed packages, sorted by name."""
+    return [find_corpus(name) for name in registry.names("datasets")]
+
+
+def find_corpus(name: str) -> Corpus:
+    """A corpus by the name of its entry point.
+
+    Raises:
+        LookupError: no installed package has it; the message names those that are there.
+        ValueError: the entry point is no `Corpus`.
+    """
+    found = registry.find("datasets", name)
+    if not isinstance(found, Corpus):
+        raise ValueError(f"the entry point amphion.datasets {name!r} names {found!r}; it has to name a Corpus")
+    return found

@@ -1,0 +1,78 @@
+"""Files of a corpus folder: found in one order everywhere, hidden ones apart, paths that lead outside refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+__all__ = ["AUDIO_SUFFIXES", "clean_text", "first_entries", "is_audio", "is_hidden", "safe_path", "walk"]
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma"})
+"""Endings, in lower case, of files that are taken for audio; what is in them is decided by opening them."""
+
+
+def walk(root: Path) -> Iterator[str]:
+    """Paths of all files below a folder, with `/`, sorted by code point; links to folders are followed once."""
+    seen: set[str] = set()
+    found: list[str] = []
+    for folder, folders, files in os.walk(root, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        below = Path(folder).relative_to(root).as_posix()
+        found += [name if below == "." else f"{below}/{name}" for name in files]
+    yield from sorted(found)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a path is one that systems and archivers leave behind: `.name`, `._name`, `__MACOSX/`."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(path).parts)
+
+
+def is_audio(path: str) -> bool:
+    """Whether a path ends like an audio file, in upper or lower case."""
+    return PurePosixPath(path).suffix.lower() in AUDIO_SUFFIXES
+
+
+def safe_path(stated: str, root: Path) -> str:
+    """The path below the root of a file that a table names.
+
+    Args:
+        stated: as the table has it; an absolute one is taken when it leads below the root.
+        root: folder of the corpus.
+
+    Raises:
+        ValueError: the path leads outside.
+    """
+    text = stated.strip()
+    path = PurePosixPath(text.replace("\\", "/") if "\\" in text and "/" not in text else text)
+    if path.is_absolute() or re.match(r"[A-Za-z]:", text):
+        try:
+            path = PurePosixPath(Path(text).resolve().relative_to(root.resolve()).as_posix())
+        except ValueError:
+            raise ValueError(f"{stated!r} is not below the folder of the corpus, {root}") from None
+    parts = [part for part in path.parts if part != "."]
+    if not parts or ".." in parts or "\0" in text:
+        raise ValueError(f"{stated!r} is no path below the folder of the corpus")
+    return "/".join(parts)
+
+
+def clean_text(raw: str) -> str:
+    """NFC, without outer white space, inner runs of white space made one blank."""
+    return " ".join(unicodedata.normalize("NFC", raw).split())
+
+
+def first_entries(root: Path, count: int = 10) -> str:
+    """What a folder holds, for an error that says what was found instead."""
+    if not root.is_dir():
+        return f"{root} is a file"
+    names = sorted(f"{p.name}/" if p.is_dir() else p.name for p in root.iterdir())
+    if not names:
+        return f"{root} is empty"
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return f"{root} holds {', '.join(names[:count])}{more}"

@@ -1,0 +1,245 @@
+"""A folder of one's own: audio and its text, in a table (csv, tsv, JSON lines, LJSpeech form) or in files beside it.
+
+With a table, its columns (see `amphion_data.tables.ALIASES`) name the audio, the text and whatever else is known; with
+none, each `NAME.wav` (any audio) has its text in `NAME.txt` or `NAME.lab`. The folders `train`, `valid` and `test`, or
+tables of these names, are an official split. In a tree of files the first folder is the speaker.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+from amphion_data.corpus import Corpus
+from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, safe_path, walk
+from amphion_data.splits import split_name
+from amphion_data.tables import TABLE_SUFFIXES, TableRow, read_table
+
+__all__ = ["FOLDER", "iter_folder"]
+
+_PLAIN_FOLDERS = frozenset({"wav", "wavs", "audio", "clips", "data", "flac", "mp3", "recordings", "files"})
+_TIMED_LINE = re.compile(r"\d+(\.\d+)?\s+\d+(\.\d+)?\s+\S+")
+
+
+def iter_folder(
+    root: Path, *, speaker: str | None = None, language: str | None = None, require_text: bool = True, **_: Any
+) -> Iterator[Utterance | Drop]:
+    """Rows in the order of the tables, or of the files where there is no table; then the audio that no table lists.
+
+    Args:
+        root: the folder, or the table in it.
+        speaker: of rows that say nothing about theirs.
+        language: the same, two letters.
+        require_text: whether audio without text is dropped.
+
+    Raises:
+        FileNotFoundError: there is no audio.
+        ValueError: several tables of which none is the obvious one, or one that is no table.
+    """
+    given = root if root.is_file() else None
+    base = root.parent if given else root
+    paths = [path for path in walk(base) if is_audio(path)]
+    audio = [path for path in paths if not is_hidden(path)]
+    if not audio:
+        raise FileNotFoundError(f"no audio files (.wav, .flac, .mp3 ...) below {base}; {first_entries(base)}")
+    for path in paths:
+        if is_hidden(path):
+            yield Drop(_stem(path), path, "hidden_file", "left by a system or an archiver", "scan")
+    tables: Sequence[tuple[Path, str | None]] = [(given, None)] if given else find_tables(base)
+    if not tables:
+        for path in audio:
+            yield _beside(base, path, speaker, language, require_text)
+        return
+    finder, listed = _Finder(base, audio), set[str]()
+    for table, split in tables:
+        for row in read_table(table):
+            item = _from_table(row, finder, table.parent, speaker, language, split, require_text)
+            listed.add(item.audio)
+            yield item
+    for path in audio:
+        if path not in listed:
+            names = ", ".join(table.name for table, _ in tables)
+            yield Drop(_stem(path), path, "unlisted_audio", f"{names} has no row for it", "scan")
+
+
+def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
+    """Tables of a folder with the split that their name or folder states.
+
+    Raises:
+        ValueError: there are several and none is called metadata or manifest.
+    """
+    here = _tables_in(root)
+    by_split = [(path, split) for path in here if (split := _split_of(path.stem)) is not None]
+    if by_split and len(by_split) == len(here):
+        return by_split
+    obvious = [path for path in here if path.stem.lower() in ("metadata", "manifest")]
+    chosen = obvious if len(obvious) == 1 else here
+    if len(chosen) > 1:
+        names = ", ".join(path.name for path in chosen)
+        raise ValueError(f"{root} has several tables, {names}; give the path of one of them in place of the folder")
+    if chosen:
+        return [(chosen[0], None)]
+    folders = [(p, split) for p in sorted(root.iterdir()) if p.is_dir() and (split := _split_of(p.name)) is not None]
+    inner = [(table, split) for p, split in folders for table in _tables_in(p) if table.stem.lower() == "metadata"]
+    return inner if len(inner) == len(folders) else []
+
+
+class _Finder:
+    """Finds the file that a row means: by path, without its ending, or by its bare name where only one has it."""
+
+    def __init__(self, root: Path, audio: list[str]) -> None:
+        self.root = root
+        self.names: dict[str, list[str]] = {}
+        for path in audio:
+            for key in {path, _stem(path), PurePosixPath(path).name, PurePosixPath(path).stem}:
+                self.names.setdefault(key, []).append(path)
+
+    def __call__(self, stated: str, folder: Path) -> str:
+        """The path below the root; raises ValueError for an unsafe one, LookupError for one that is not there."""
+        path = safe_path(stated, self.root)
+        below = folder.relative_to(self.root).as_posix()
+        tries = [path] if below == "." else [f"{below}/{path}", path]
+        for key in [*tries, *([PurePosixPath(path).name] if "/" not in path else [])]:
+            found = self.names.get(key, [])
+            if key in found or len(found) == 1:
+                return key if key in found else found[0]
+            if found:
+                raise LookupError(f"{stated!r} may be {' or '.join(found[:3])}")
+        raise LookupError(f"no such file: {path}")
+
+
+def _from_table(
+    row: TableRow,
+    finder: _Finder,
+    folder: Path,
+    speaker: str | None,
+    language: str | None,
+    split: str | None,
+    require_text: bool,
+) -> Utterance | Drop:
+    values = dict(row.values)
+    stated, own_id = values.pop("audio", None), _word(values.pop("id", None))
+    name = (own_id or (_stem(str(stated)) if stated else "")).encode("utf-8", "backslashreplace").decode()
+    if row.fault or not name:
+        return Drop(name, "", "bad_row", f"{row.where}: {row.fault or 'neither audio nor id'}", "scan")
+    try:
+        path = finder(str(stated) if stated else name, folder)
+    except ValueError as error:
+        return Drop(name, "", "unsafe_path", f"{row.where}: {error}", "scan")
+    except LookupError as error:
+        return Drop(name, str(stated or ""), "missing_audio", f"{row.where}: {error}", "scan")
+    name = own_id or _stem(path)
+    raw, text = values.pop("text_raw", None), values.pop("text", None)
+    text = raw if text is None else text
+    reason = _text_fault(text, require_text)
+    if reason:
+        return Drop(name, path, reason, f"{row.where}: the text is {text!r}", "scan")
+    try:
+        extra = {**({"text_raw": str(raw if raw is not None else text)} if text is not None else {})}
+        duration, own_split = _seconds(values.pop("duration", None)), _word(values.pop("split", None))
+        own_speaker, own_language = _word(values.pop("speaker", None)), _word(values.pop("language", None))
+        if own_split or split:
+            extra["split"] = split_name(own_split or split or "")
+        return Utterance(
+            id=name,
+            audio=path,
+            duration=duration,
+            text=clean_text(str(text)) if text is not None else None,
+            speaker=own_speaker or speaker,
+            language=_language(own_language or language),
+            extra={**{key: value for key, value in values.items() if value not in (None, "")}, **extra},
+        )
+    except ValueError as error:
+        return Drop(name, path, "bad_row", f"{row.where}: {error}", "scan")
+
+
+def _beside(root: Path, path: str, speaker: str | None, language: str | None, require_text: bool) -> Utterance | Drop:
+    """The row of a file whose text is in a file beside it."""
+    name = _stem(path)
+    folders = list(PurePosixPath(name).parts[:-1])
+    split = _split_of(folders[0]) if folders else None
+    voice = next((part for part in folders if part.lower() not in _PLAIN_FOLDERS and _split_of(part) is None), None)
+    extra: dict[str, Any] = {"split": split} if split else {}
+    files = [root / f"{name}{suffix}" for suffix in (".normalized.txt", ".txt", ".lab", ".TXT", ".LAB")]
+    source = next((file for file in files if file.is_file()), None)
+    text: str | None = None
+    if source is not None:
+        try:
+            raw = source.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        except UnicodeDecodeError as error:
+            return Drop(name, path, "bad_row", f"{source.name}: not UTF-8 at byte {error.start}", "scan")
+        lines = [line for line in raw.splitlines() if line.strip()]
+        if lines and source.suffix.lower() == ".lab" and all(_TIMED_LINE.fullmatch(line.strip()) for line in lines):
+            extra["labels"], source = source.relative_to(root).as_posix(), None
+        else:
+            text, extra["text_raw"] = clean_text(raw), raw
+    reason = _text_fault(text, require_text)
+    if reason:
+        looked = f"no {PurePosixPath(name).name}.txt or .lab with text beside it" if source is None else "is empty"
+        return Drop(name, path, reason, looked if source is None else f"{source.name} {looked}", "scan")
+    return Utterance(
+        id=name, audio=path, text=text, speaker=voice or speaker, language=_language(language), extra=extra
+    )
+
+
+def _text_fault(text: object, require_text: bool) -> str:
+    if text is None:
+        return "missing_text" if require_text else ""
+    if not isinstance(text, str):
+        return "bad_row"
+    return "" if text.strip() or not require_text else "empty_text"
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    files = sorted(p for p in folder.iterdir() if p.is_file() and not is_hidden(p.name))
+    plain = [p for p in files if p.suffix.lower() in TABLE_SUFFIXES and p.suffix.lower() != ".json"]
+    return plain + [p for p in files if p.suffix.lower() == ".json" and "manifest" in p.stem.lower()]
+
+
+def _split_of(name: str) -> str | None:
+    try:
+        return split_name(name)
+    except ValueError:
+        return None
+
+
+def _seconds(value: object) -> float:
+    if value is None or value == "":
+        return 0.0
+    seconds = float(str(value))
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise ValueError(f"the duration has to be a number of seconds above 0, got {value!r}")
+    return seconds
+
+
+def _language(value: str | None) -> str | None:
+    """Two letters of `en-US` or `EN`; other names as they are, in lower case."""
+    return None if value is None else re.sub(r"^([a-z]{2})[-_].*", r"\1", value.lower())
+
+
+def _word(value: object) -> str | None:
+    return str(value).strip() or None if value is not None else None
+
+
+def _stem(path: str) -> str:
+    return path[: -len(PurePosixPath(path).suffix)] if is_audio(path) else path
+
+
+FOLDER = Corpus(
+    name="folder",
+    title="a folder of your own",
+    licence="yours to state",
+    source="a folder of audio with a csv, tsv or jsonl table, or with .txt or .lab files beside the audio",
+    rows=iter_folder,
+    units={
+        "speaker": lambda row: row.speaker or row.id,
+        "id": lambda row: row.id,
+        "folder": lambda row: PurePosixPath(row.audio).parent.as_posix(),
+    },
+    layout="metadata.csv|tsv|jsonl with columns audio, text; or NAME.wav + NAME.txt|lab",
+)

@@ -1,0 +1,99 @@
+"""LJSpeech 1.1: 13,100 clips of one female reader, 23 h 55 min, 22,050 Hz mono 16 bit, English, public domain.
+
+The folder is `LJSpeech-1.1/{metadata.csv, wavs/LJ001-0001.wav ...}`; `metadata.csv` has no header and no quoting, and
+three columns at `|`: id, text, normalised text. Any corpus in this layout is read, whatever its size.
+
+Source: Ito and Johnson, "The LJ Speech Dataset", 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+from amphion_data.corpus import Corpus
+from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, walk
+
+__all__ = ["LJSPEECH", "iter_ljspeech"]
+
+
+def iter_ljspeech(root: Path, *, speaker: str = "LJ", language: str = "en", **_: Any) -> Iterator[Utterance | Drop]:
+    """Rows in the order of `metadata.csv`, then the audio that it does not list.
+
+    Args:
+        root: the folder that holds `metadata.csv`.
+        speaker: label of the voice, for other corpora in this layout.
+        language: two letters, the same.
+
+    Raises:
+        FileNotFoundError: there is no `metadata.csv` or no `wavs` in the folder.
+    """
+    table, folder = root / "metadata.csv", root / "wavs"
+    if not table.is_file() or not folder.is_dir():
+        inner = [p for p in sorted(root.glob("*/metadata.csv")) if (p.parent / "wavs").is_dir()]
+        hint = f"; it seems that you mean {inner[0].parent}" if inner else ""
+        raise FileNotFoundError(f"LJSpeech needs metadata.csv and wavs/ in {root}; {first_entries(root)}{hint}")
+    files: dict[str, str] = {}
+    for name in walk(folder):
+        path = f"wavs/{name}"
+        if not is_audio(name):
+            continue
+        stem = PurePosixPath(name).with_suffix("").as_posix()
+        if is_hidden(name):
+            yield Drop(stem, path, "hidden_file", "left by a system or an archiver", "scan")
+        elif stem in files:
+            yield Drop(stem, path, "duplicate_id", f"differs from {files[stem]} only in its ending", "scan")
+        else:
+            files[stem] = path
+    listed: set[str] = set()
+    for number, line in enumerate(table.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if line.strip():
+            row = _row(line, f"metadata.csv:{number}", files, speaker, language)
+            listed.add(row.id)
+            yield row
+    for stem, path in files.items():
+        if stem not in listed:
+            yield Drop(stem, path, "unlisted_audio", "metadata.csv has no row for it", "scan")
+
+
+def _row(line: bytes, where: str, files: dict[str, str], speaker: str, language: str) -> Utterance | Drop:
+    name = line.split(b"|")[0].strip().decode("utf-8", "backslashreplace")
+    try:
+        columns = line.removesuffix(b"\r").decode("utf-8").split("|")
+    except UnicodeDecodeError as error:
+        return Drop(name, files.get(name, ""), "bad_row", f"{where}: not UTF-8 at byte {error.start}", "scan")
+    if len(columns) != 3 or not name:
+        detail = f"{where}: expected id|text|normalised, got {len(columns)} columns, id {name!r}"
+        return Drop(name, files.get(name, ""), "bad_row", detail, "scan")
+    if ".." in PurePosixPath(name).parts or name.startswith("/"):
+        return Drop(name, "", "unsafe_path", f"{where}: the id leads outside wavs/", "scan")
+    if name not in files:
+        return Drop(name, f"wavs/{name}.wav", "missing_audio", f"{where}: no such file in wavs/", "scan")
+    raw, normalised = columns[1], columns[2]
+    extra: dict[str, Any] = {"text_raw": raw, "chapter": name[:5]}
+    text = clean_text(normalised)
+    if not text:
+        text = clean_text(raw)
+        extra["warnings"] = ["text_from_raw"]
+    if not text:
+        return Drop(name, files[name], "empty_text", f"{where}: both texts are empty", "scan")
+    return Utterance(id=name, audio=files[name], text=text, speaker=speaker, language=language, extra=extra)
+
+
+LJSPEECH = Corpus(
+    name="ljspeech",
+    title="LJSpeech 1.1",
+    licence="public domain",
+    source="https://keithito.com/LJ-Speech-Dataset/",
+    rows=iter_ljspeech,
+    units={"chapter": lambda row: row.id[:5]},
+    languages=("en",),
+    hours=23.92,
+    clips=13_100,
+    speakers=1,
+    sample_rate=22_050,
+    layout="metadata.csv (id|text|normalised), wavs/ID.wav",
+)

@@ -1,0 +1,50 @@
+"""The sets of shards that a preparation wrote, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from amphion_core.data import ShardSet
+from amphion_core.schema import Utterance
+from amphion_data.files import first_entries
+from amphion_data.splits import SPLITS
+
+__all__ = ["iter_rows", "open_parts"]
+
+
+def open_parts(source: str | Path) -> dict[str, ShardSet]:
+    """The sets of shards below a folder: those of `train`, `valid` and `test`, or the folder itself under its name.
+
+    Raises:
+        FileNotFoundError: there are no shards.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise FileNotFoundError(f"no folder or file {source}")
+    parts = {split: source / split for split in SPLITS if any((source / split).glob("*.tar"))}
+    if not parts and source.is_dir() and not any(source.glob("*.tar")):
+        raise FileNotFoundError(f"no shards (*.tar) in {source} or its train, valid and test; {first_entries(source)}")
+    return {name: ShardSet.open(path) for name, path in (parts or {source.name: source}).items()}
+
+
+def iter_rows(source: str | Path, split: str | None = None) -> Iterator[Utterance]:
+    """Rows of shards in their order, `audio` the path in the corpus that they came from.
+
+    Args:
+        source: as for `open_parts`.
+        split: only this one.
+
+    Raises:
+        FileNotFoundError: there are no shards.
+        LookupError: there is no such split.
+    """
+    parts = open_parts(source)
+    if split is not None and split not in parts:
+        raise LookupError(f"no split {split!r} in {source}; there are: {', '.join(parts)}")
+    for name, shards in parts.items():
+        if split in (None, name):
+            for number in range(len(shards)):
+                row = shards.utterance(number)
+                yield replace(row, audio=str(row.extra.get("source", row.audio)))

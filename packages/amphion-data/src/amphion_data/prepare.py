@@ -1,0 +1,215 @@
+"""A corpus into shards: rows read, split, encoded in parallel, indexed, counted; killed, it goes on from there.
+
+The output is `{train,valid,test}/shard-NNNNNN.tar` with an index beside each, `drops.jsonl`, `stats.json`, `README.md`
+and, last, `prepare.json`: where that is, the work is whole. The bytes depend on the corpus and the settings alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amphion_core.atomic import atomic_writer, remove_temporaries
+from amphion_core.data import Drop, write_drops, write_shards
+from amphion_data.__about__ import __version__
+from amphion_data.card import data_card
+from amphion_data.corpus import Corpus
+from amphion_data.encoding import Encoder
+from amphion_data.inputs import forget_changed, inputs_record
+from amphion_data.locking import only_one
+from amphion_data.plan import Plan, count_reasons, plan_preparation, refuse_faults
+from amphion_data.settings import PrepareSettings
+from amphion_data.splits import SPLITS
+from amphion_data.statistics import Statistics, count_folder
+
+__all__ = ["PrepareReport", "prepare"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What a preparation did.
+
+    Attributes:
+        out: the folder.
+        rows_in: rows and files that the corpus has.
+        kept: rows in the shards, by split.
+        dropped: rows that are not, by reason.
+        warnings: rows that are kept but have something odd, by kind.
+        statistics: of each split.
+    """
+
+    out: Path
+    rows_in: int
+    kept: Mapping[str, int]
+    dropped: Mapping[str, int]
+    warnings: Mapping[str, int]
+    statistics: Mapping[str, Statistics]
+
+    def to_text(self) -> str:
+        """What came in and out, for people."""
+        kept, dropped = sum(self.kept.values()), sum(self.dropped.values())
+        lines = [f"{self.rows_in} rows in = {kept} kept + {dropped} dropped"]
+        for split, part in self.statistics.items():
+            lines.append(f"  {split:6} {part.rows:>8} rows {part.hours:>9.3f} h   {self.out / split}")
+        lines += [f"  dropped {count:>8}  {reason}" for reason, count in self.dropped.items()]
+        lines += [f"  noted   {count:>8}  {kind}" for kind, count in self.warnings.items()]
+        if dropped:
+            lines.append(f"each dropped row and its reason: {self.out / 'drops.jsonl'}")
+        return "\n".join(lines)
+
+
+def prepare(
+    corpus: str | Corpus,
+    source: str | Path,
+    out: str | Path,
+    settings: PrepareSettings | None = None,
+    *,
+    split_list: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> PrepareReport:
+    """Make shards of a corpus.
+
+    Args:
+        corpus: name as `amphion-data corpora` lists it, or a corpus of one's own.
+        source: its folder, or a table in it.
+        out: folder to write; what an earlier run of the same settings finished there is kept.
+        settings: what to do.
+        split_list: file of `ID<tab>SPLIT` lines that replaces the split by hash; rows it does not list are dropped.
+        workers: processes; None takes one for each core. The output does not depend on it.
+        progress: whether to show a progress bar on stderr.
+
+    Raises:
+        FileNotFoundError: the folder is not what the corpus needs.
+        ValueError: no row is usable, none is left to train on, or with `on_error="fail"` the first faulty row.
+        RuntimeError: another process prepares into the same folder.
+    """
+    out = Path(out)
+    plan = plan_preparation(corpus, source, settings or PrepareSettings(), split_list)
+    if out.resolve().is_relative_to(plan.root.resolve()):
+        raise ValueError(f"{out} is inside the corpus {plan.root}, which is only read; choose a folder outside")
+    log.info("%s: %d rows; licence: %s", plan.corpus.title, plan.rows_in, plan.corpus.licence)
+    out.mkdir(parents=True, exist_ok=True)
+    with only_one(out):
+        remove_temporaries(out)
+        asked = _asked(plan)
+        _forget_other_runs(out, asked, plan)
+        drops = [*plan.drops, *_write(plan, out, asked, workers or os.cpu_count() or 1, progress)]
+        refuse_faults(drops, plan.settings)
+        report = _count(plan, out, drops)
+        _finish(plan, report, drops, asked)
+    _note_empty(report, plan.settings)
+    return report
+
+
+def _asked(plan: Plan) -> dict[str, Any]:
+    """What the bytes of the shards depend on, beside the corpus itself."""
+    import soundfile
+    import soxr
+
+    from amphion_core.__about__ import __version__ as core
+
+    libraries = {"libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
+    return {
+        "corpus": plan.corpus.name,
+        "settings": plan.settings.to_dict(),
+        "split_rule": plan.split_rule,
+        "versions": {"amphion-core": core, "amphion-data": __version__, **libraries},
+    }
+
+
+def _write(plan: Plan, out: Path, asked: Mapping[str, Any], workers: int, progress: bool) -> list[Drop]:
+    """Write the shards of every split; returns the rows that could not be encoded."""
+    settings = plan.settings
+    fingerprint = json.dumps({**asked, "settings": settings.to_dict() | {"on_error": None}}, sort_keys=True)
+    drops: list[Drop] = []
+    for split, rows in plan.parts.items():
+        log.info("%s: %d rows", split, len(rows))
+        forget_changed(out / split, plan.root, rows, settings.per_shard)
+        written = write_shards(
+            rows,
+            Encoder(plan.root, settings),
+            out / split,
+            per_shard=settings.per_shard,
+            workers=workers,
+            fingerprint=fingerprint,
+            progress=progress,
+        )
+        drops += written.drops
+    return drops
+
+
+def _count(plan: Plan, out: Path, drops: Sequence[Drop]) -> PrepareReport:
+    """Count what lies on the disk, against what went in."""
+    counts = ", ".join(f"{n} {reason}" for reason, n in count_reasons(drops).items())
+    statistics = count_folder(out)
+    kept = {split: statistics[split].rows if split in statistics else 0 for split in SPLITS}
+    if sum(kept.values()) + len(drops) != plan.rows_in:
+        came = f"{kept} and {len(drops)} drops came out"
+        raise RuntimeError(f"{plan.rows_in} rows went in, but {came}; remove {out} and run again")
+    if not kept["train"]:
+        raise ValueError(f"no usable row to train on: {counts}; the last: {drops[-1].id}: {drops[-1].detail}")
+    warnings = Counter[str]()
+    for part in statistics.values():
+        warnings.update(part.warnings)
+    return PrepareReport(out, plan.rows_in, kept, count_reasons(drops), dict(sorted(warnings.items())), statistics)
+
+
+def _finish(plan: Plan, report: PrepareReport, drops: Sequence[Drop], asked: Mapping[str, Any]) -> None:
+    """Write what is about the whole; `prepare.json`, the mark of completion, last."""
+    out = report.out
+    record = {
+        "rows_in": report.rows_in,
+        "kept": dict(report.kept),
+        "dropped": dict(report.dropped),
+        "warnings": dict(report.warnings),
+        **asked,
+        "about": plan.corpus.facts(),
+    }
+    write_drops(out / "drops.jsonl", drops)
+    _put(out / "stats.json", _json({split: part.to_dict() for split, part in report.statistics.items()}))
+    _put(out / "README.md", data_card(plan.corpus, report.statistics, record))
+    _put(out / "prepare.json", _json(record))
+
+
+def _forget_other_runs(out: Path, asked: Mapping[str, Any], plan: Plan) -> None:
+    """Remove what describes a run with other settings, and the shards of splits that this one does not have."""
+    mark = out / "prepare.json"
+    if mark.is_file():
+        before = json.loads(mark.read_text(encoding="utf-8"))
+        if any(before.get(name) != value for name, value in json.loads(_json(asked)).items()):
+            for name in ("prepare.json", "README.md", "stats.json", "drops.jsonl"):
+                (out / name).unlink(missing_ok=True)
+    for split in SPLITS:
+        record = inputs_record(out / split)
+        if split not in plan.parts and record.exists():
+            for path in sorted((out / split).glob("shard-*")):
+                path.unlink()
+            with contextlib.suppress(OSError):  # something of the user's lies there
+                (out / split).rmdir()
+            record.unlink()
+
+
+def _note_empty(report: PrepareReport, settings: PrepareSettings) -> None:
+    for split, asked in (("valid", settings.valid), ("test", settings.test)):
+        if asked and not report.kept[split]:
+            hint = f"ask for a number of rows, such as --{split} 10"
+            log.warning("the %s split is empty: no unit fell into a share of %s; %s", split, asked, hint)
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, indent=2) + "\n"
+
+
+def _put(path: Path, text: str) -> None:
+    with atomic_writer(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,164 @@
+"""Tables of rows in csv, tsv, `|`-separated and JSON-lines files, with the line of each row, faults kept apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["ALIASES", "TABLE_SUFFIXES", "TableRow", "read_table"]
+
+TABLE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".psv")
+"""Endings of tables; `.json` is read as JSON lines."""
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "audio": ("audio", "audio_filepath", "audio_path", "audio_file", "file_name", "filename", "path", "file", "wav"),
+    "text": ("text_normalized", "normalized_text", "text", "sentence", "transcript", "transcription"),
+    "text_raw": ("text_raw", "raw_text", "text_no_preprocessing", "original_text"),
+    "id": ("id", "utt_id", "utterance_id", "utt"),
+    "speaker": ("speaker", "speaker_id", "spk", "client_id", "speaker_name"),
+    "language": ("language", "lang", "locale"),
+    "split": ("split", "subset", "set"),
+    "duration": ("duration", "duration_s", "seconds", "length_s"),
+}
+"""Our name of a column to those that tables in the world use, the better first, without regard to case."""
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a table.
+
+    Attributes:
+        where: file name and line, for messages.
+        values: columns under our names where they have one, under their own otherwise.
+        fault: why it is no row; empty where it is one.
+    """
+
+    where: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+
+def read_table(path: Path) -> Iterator[TableRow]:
+    """Rows of a table in file order; the kind is that of the ending, a `|` in the first line goes before.
+
+    csv is read with quotes (a quote inside is doubled), tsv and `|` tables without. A `|` table without a header is
+    in the form of LJSpeech: id, text and, where there is a third column, normalised text.
+
+    Raises:
+        ValueError: the file is empty or UTF-16, has no column for the audio, or a quote that never closes.
+    """
+    content = path.read_bytes()
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise ValueError(f"{path} is UTF-16; save it as UTF-8")
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    if not text.strip():
+        raise ValueError(f"{path} is empty; expected one row a line")
+    suffix = path.suffix.lower()
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return _json_rows(text, path.name)
+    head = next(line for line in text.split("\n") if line.strip())
+    if suffix == ".psv" or ("|" in head and "\t" not in head and "," not in head.split("|")[0]):
+        return _plain_rows(text, path, "|")
+    if suffix == ".tsv" or "\t" in head:
+        return _plain_rows(text, path, "\t")
+    return _quoted_rows(text, path, ";" if ";" in head and "," not in head else ",")
+
+
+def _json_rows(text: str, name: str) -> Iterator[TableRow]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{name}:{number}"
+        fault = _bytes_fault([line])
+        values: Any = {}
+        if not fault:
+            try:
+                values = json.loads(line, parse_constant=_refuse_constant)
+            except ValueError as error:
+                fault = f"no JSON: {error}"
+            else:
+                if not isinstance(values, dict):
+                    values, fault = {}, f"expected a JSON object, found {type(values).__name__}"
+        yield TableRow(where, _renamed(values), fault)
+
+
+def _plain_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
+    lines = (
+        (n, line.removesuffix("\r").split(separator)) for n, line in enumerate(text.split("\n"), 1) if line.strip()
+    )
+    number, first = next(lines)
+    header = [name.strip() for name in first]
+    if _has_audio(header):
+        yield from _under_header(lines, header, path.name)
+        return
+    if separator != "|" or len(first) not in (2, 3):
+        raise ValueError(_no_audio(path, header))
+    header = ["id", "text_raw", "text"] if len(first) == 3 else ["id", "text"]
+    yield from _under_header(iter([(number, first)]), header, path.name)
+    yield from _under_header(lines, header, path.name)
+
+
+def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    header = [name.strip() for name in next(reader)]
+    if not _has_audio(header):
+        raise ValueError(_no_audio(path, header))
+
+    def lines() -> Iterator[tuple[int, list[str]]]:
+        while True:
+            number = reader.line_num + 1
+            try:
+                columns = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise ValueError(
+                    f"{path}:{number}: {error}; a quote inside a quoted column has to be doubled"
+                ) from None
+            if columns:
+                yield number, columns
+
+    yield from _under_header(lines(), header, path.name)
+
+
+def _under_header(lines: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> Iterator[TableRow]:
+    for number, columns in lines:
+        where = f"{name}:{number}"
+        fault = _bytes_fault(columns)
+        if not fault and len(columns) != len(header):
+            fault = f"expected {len(header)} columns ({', '.join(header)}), got {len(columns)}"
+        yield TableRow(where, _renamed(dict(zip(header, columns, strict=False))), fault)
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns under our names; of several that mean one thing the best is taken, the others keep their own."""
+    lower = {str(name).lower(): name for name in values}
+    ours = {}
+    for name, spellings in ALIASES.items():
+        found = next((lower[spelling] for spelling in spellings if spelling in lower), None)
+        if found is not None:
+            ours[found] = name
+    return {ours.get(name, str(name)): value for name, value in values.items()}
+
+
+def _has_audio(header: list[str]) -> bool:
+    known = {name.lower() for name in header}
+    return any(spelling in known for spelling in (*ALIASES["audio"], *ALIASES["id"]))
+
+
+def _no_audio(path: Path, header: list[str]) -> str:
+    return f"{path} has no column for the audio, such as {', '.join(ALIASES['audio'][:5])}; its columns are {header}"
+
+
+def _bytes_fault(columns: list[str]) -> str:
+    broken = any("\udc80" <= letter <= "\udcff" for column in columns for letter in column)
+    return "bytes that are not UTF-8" if broken else ""
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

@@ -1,0 +1,175 @@
+import numpy as np
+import pytest
+
+from amphion_core.data import Drop
+from amphion_data.corpus import scan
+from amphion_data.folder import FOLDER
+
+
+def rows(root, **options):
+    return {row.id: row for row in scan(FOLDER, root, **options).rows}
+
+
+def reasons(root, **options):
+    return {drop.id: drop.reason for drop in scan(FOLDER, root, **options).drops}
+
+
+def test_text_is_in_a_file_beside_the_audio(tmp_path, write):
+    write(tmp_path / "ann" / "one.wav")
+    (tmp_path / "ann" / "one.txt").write_text("\ufeffHello\n  there ", encoding="utf-8")
+    write(tmp_path / "bob" / "TWO.FLAC")
+    (tmp_path / "bob" / "TWO.lab").write_text("hi", encoding="utf-8")
+    found = rows(tmp_path, language="en")
+    assert {name: (row.text, row.speaker, row.language) for name, row in found.items()} == {
+        "ann/one": ("Hello there", "ann", "en"),
+        "bob/TWO": ("hi", "bob", "en"),
+    }
+    assert found["ann/one"].extra["text_raw"] == "Hello\n  there "
+
+
+def test_labels_with_times_are_no_text(tmp_path, write):
+    write(tmp_path / "a.wav")
+    (tmp_path / "a.lab").write_text("0 3374 pau\n3374 9000 a\n", encoding="utf-8")
+    assert reasons(tmp_path) == {"a": "missing_text"}
+    assert rows(tmp_path, require_text=False)["a"].extra["labels"] == "a.lab"
+
+
+def test_files_without_text_hidden_ones_and_bad_bytes_are_drops(tmp_path, write):
+    for name in ("none", "empty", "bytes", "._mac", "__MACOSX/x"):
+        write(tmp_path / f"{name}.wav")
+    (tmp_path / "empty.txt").write_text(" \n", encoding="utf-8")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfeab")
+    assert reasons(tmp_path) == {
+        "none": "missing_text",
+        "empty": "empty_text",
+        "bytes": "bad_row",
+        "._mac": "hidden_file",
+        "__MACOSX/x": "hidden_file",
+    }
+
+
+def test_audio_alone_is_enough_where_no_text_is_asked_for(tmp_path, write):
+    write(tmp_path / "wavs" / "a.wav")
+    row = rows(tmp_path, require_text=False, speaker="ann")["wavs/a"]
+    assert (row.text, row.speaker) == (None, "ann")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.csv", 'file_name,sentence,speaker_id\nclips/a.wav,"Hi, you",7\n'),
+        ("list.tsv", "path\ttranscript\tspeaker\na.wav\tHi, you\t7\n"),
+        ("manifest.jsonl", '{"audio_filepath": "clips/a.wav", "text": "Hi, you", "speaker": 7}\n'),
+        ("manifest.json", '{"audio_filepath": "./clips/a.wav", "text": "Hi, you", "speaker": 7}\n'),
+        ("metadata.csv", "id|speaker|text\na|7|Hi, you\n"),
+    ],
+)
+def test_tables_of_many_forms_name_the_same_row(tmp_path, write, name, text):
+    write(tmp_path / "clips" / "a.wav")
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    (row,) = rows(tmp_path).values()
+    assert (row.audio, row.text, row.speaker) == ("clips/a.wav", "Hi, you", "7")
+
+
+def test_table_in_the_form_of_ljspeech_finds_wavs(tmp_path, write):
+    write(tmp_path / "wavs" / "x-1.wav")
+    (tmp_path / "metadata.csv").write_text("x-1|No. 1|number one\n", encoding="utf-8")
+    row = rows(tmp_path)["x-1"]
+    assert (row.audio, row.text, row.extra["text_raw"]) == ("wavs/x-1.wav", "number one", "No. 1")
+
+
+def test_columns_that_mean_nothing_to_us_are_kept(tmp_path, write):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "text": "x", "age": 4, "lang": "en-US"}', encoding="utf-8")
+    row = rows(tmp_path)["a"]
+    assert (row.extra["age"], row.language) == (4, "en")
+
+
+def test_faults_of_a_table_are_drops_with_lines(tmp_path, write):
+    write(tmp_path / "a.wav")
+    write(tmp_path / "loose.wav")
+    lines = [
+        '{"id": "a", "audio": "a.wav", "text": "x"}',
+        '{"id": "a", "audio": "a.wav", "text": "again"}',
+        '{"id": "gone", "audio": "gone.wav", "text": "x"}',
+        '{"id": "out", "audio": "../a.wav", "text": "x"}',
+        '{"id": "abs", "audio": "/etc/passwd", "text": "x"}',
+        '{"id": "mute", "audio": "a.wav"}',
+        '{"id": "empty", "audio": "a.wav", "text": "  "}',
+        '{"id": "long", "audio": "a.wav", "text": "x", "duration": "soon"}',
+        '{"id": "where", "audio": "a.wav", "text": "x", "split": "attic"}',
+        '{"text": "x"}',
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert reasons(tmp_path) == {
+        "a": "duplicate_id",
+        "gone": "missing_audio",
+        "out": "unsafe_path",
+        "abs": "unsafe_path",
+        "mute": "missing_text",
+        "empty": "empty_text",
+        "long": "bad_row",
+        "where": "bad_row",
+        "": "bad_row",
+        "loose": "unlisted_audio",
+    }
+    assert next(d for d in scan(FOLDER, tmp_path).drops if d.id == "gone").detail.startswith("m.jsonl:3: ")
+
+
+def test_an_absolute_path_below_the_folder_is_taken(tmp_path, write):
+    path = write(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text(f"audio,text\n{path},x\n", encoding="utf-8")
+    assert [(row.id, row.audio) for row in rows(tmp_path).values()] == [("a", "a.wav")]
+
+
+def test_splits_come_from_a_column_from_tables_and_from_folders(tmp_path, write):
+    for name in ("column", "tables", "folders"):
+        write(tmp_path / name / "train" / "a.wav")
+        write(tmp_path / name / "dev" / "b.wav")
+    (tmp_path / "column" / "m.csv").write_text("audio,text,split\na.wav,x,train\nb.wav,x,validation\n")
+    (tmp_path / "tables" / "train.csv").write_text("audio,text\na.wav,x\n")
+    (tmp_path / "tables" / "dev.csv").write_text("audio,text\nb.wav,x\n")
+    for part, name in (("train", "a"), ("dev", "b")):
+        (tmp_path / "folders" / part / "metadata.csv").write_text(f"file_name,text\n{name}.wav,x\n")
+    for name in ("column", "tables", "folders"):
+        found = rows(tmp_path / name).values()
+        assert {row.audio: row.extra["split"] for row in found} == {"train/a.wav": "train", "dev/b.wav": "valid"}
+
+
+def test_several_tables_are_an_error_that_names_them(tmp_path, write):
+    write(tmp_path / "a.wav")
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text("audio,text\na.wav,x\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"several tables, one\.csv, two\.csv"):
+        rows(tmp_path)
+    assert list(rows(tmp_path / "two.csv")) == ["a"]
+
+
+def test_a_folder_without_audio_says_what_it_holds(tmp_path):
+    (tmp_path / "notes.md").write_text("x", encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=r"no audio .*holds notes\.md"):
+        rows(tmp_path)
+
+
+def test_ids_that_differ_only_in_their_unicode_form_are_an_error(tmp_path, write):
+    write(tmp_path / "caf\u00e9.wav")
+    write(tmp_path / "cafe\u0301.wav")
+    if len(list(tmp_path.iterdir())) == 1:
+        pytest.skip("this file system folds the names itself")
+    with pytest.raises(ValueError, match="one in unicode NFC"):
+        rows(tmp_path, require_text=False)
+
+
+def test_rows_come_in_the_order_of_their_names(tmp_path, write):
+    names = [f"n{i}" for i in np.random.default_rng(0).permutation(12)]
+    for name in names:
+        write(tmp_path / f"{name}.wav")
+    assert list(rows(tmp_path, require_text=False)) == sorted(names)
+
+
+def test_a_file_that_differs_only_in_its_ending_is_a_duplicate(tmp_path, write):
+    write(tmp_path / "a.flac")
+    write(tmp_path / "a.wav")
+    found = scan(FOLDER, tmp_path, require_text=False)
+    assert [row.audio for row in found.rows] == ["a.flac"]
+    assert [(drop.audio, drop.reason) for drop in found.drops if isinstance(drop, Drop)] == [("a.wav", "duplicate_id")]

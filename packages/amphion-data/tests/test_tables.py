@@ -1,0 +1,77 @@
+import pytest
+
+from amphion_data.tables import read_table
+
+
+def table(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(read_table(path))
+
+
+def test_csv_quotes_hold_commas_quotes_and_line_ends(tmp_path):
+    rows = table(tmp_path, "m.csv", 'file_name,transcript\na.wav,"He said, ""no"",\ntwice"\nb.wav,plain\n')
+    assert [dict(row.values) for row in rows] == [
+        {"audio": "a.wav", "text": 'He said, "no",\ntwice'},
+        {"audio": "b.wav", "text": "plain"},
+    ]
+    assert [row.where for row in rows] == ["m.csv:2", "m.csv:4"]
+
+
+def test_tsv_quotes_are_letters(tmp_path):
+    rows = table(tmp_path, "m.tsv", 'path\tsentence\na.wav\t"Yes, he said\nb.wav\tb"\n')
+    assert [row.values["text"] for row in rows] == ['"Yes, he said', 'b"']
+
+
+def test_pipe_table_without_header_is_in_the_form_of_ljspeech(tmp_path):
+    rows = table(tmp_path, "metadata.csv", 'a|He said, "No. 4|he said, "number four\n')
+    assert dict(rows[0].values) == {"id": "a", "text_raw": 'He said, "No. 4', "text": 'he said, "number four'}
+
+
+def test_pipe_table_with_header_is_read_by_its_names(tmp_path):
+    rows = table(tmp_path, "m.csv", "audio_file|speaker_name|text\na.wav|ann|hello\n")
+    assert dict(rows[0].values) == {"audio": "a.wav", "speaker": "ann", "text": "hello"}
+
+
+def test_json_lines_keep_unknown_columns(tmp_path):
+    rows = table(tmp_path, "m.jsonl", '{"audio_filepath": "a.wav", "text": "x", "age": 40}\n')
+    assert dict(rows[0].values) == {"audio": "a.wav", "text": "x", "age": 40}
+
+
+def test_byte_order_mark_and_windows_line_ends_are_no_part_of_a_column(tmp_path):
+    rows = table(tmp_path, "m.csv", b"\xef\xbb\xbfaudio,text\r\na.wav,hello\r\n")
+    assert dict(rows[0].values) == {"audio": "a.wav", "text": "hello"}
+
+
+def test_names_of_columns_are_matched_without_regard_to_case(tmp_path):
+    assert dict(table(tmp_path, "m.csv", "Path,Text\na.wav,hello\n")[0].values) == {"audio": "a.wav", "text": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("m.csv", "audio,text\na.wav\n", "expected 2 columns"),
+        ("m.tsv", "audio\ttext\na.wav\tb\tc\n", "got 3"),
+        ("m.jsonl", "{no\n", "no JSON"),
+        ("m.jsonl", "[1]\n", "expected a JSON object, found list"),
+        ("m.jsonl", '{"audio": "a", "duration": NaN}\n', "NaN is no JSON number"),
+        ("m.csv", b"audio,text\na.wav,\xff\xfeabc\n", "not UTF-8"),
+    ],
+)
+def test_a_faulty_row_is_kept_apart_with_its_fault(tmp_path, name, text, fault):
+    row = table(tmp_path, name, text)[-1]
+    assert fault in row.fault
+
+
+def test_a_quote_that_never_closes_names_the_line_where_it_opens(tmp_path):
+    with pytest.raises(ValueError, match=r"m\.csv:3: "):
+        table(tmp_path, "m.csv", 'audio,text\na.wav,fine\nb.wav,"open\nc.wav,lost\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "is empty"), ("words,only\na,b\n", "no column for the audio"), ("a,b".encode("utf-16"), "is UTF-16")],
+)
+def test_what_is_no_table_is_an_error(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words):
+        table(tmp_path, "m.csv", text)
