@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import multiprocessing.process
+import signal
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +92,7 @@ class Loader(Generic[BatchT]):
         self._work = _Work(load, collate, batches.seed, on_error == "skip")
         self._prefetch, self._pin_memory, self._start_method = prefetch, pin_memory, start_method
         self._processes: Any = None
+        self._children: list[multiprocessing.process.BaseProcess] = []
         self._sent: deque[PlannedBatch] = deque()
         self._turn = 0
 
@@ -141,19 +146,29 @@ class Loader(Generic[BatchT]):
     def _in_processes(self) -> Iterator[tuple[PlannedBatch, BatchT, list[_Failure]]]:
         if self._processes is None:
             self._processes = self._started()
-        outcomes = iter(self._processes)
+        children = set(multiprocessing.active_children())
+        with _SigchldKept():
+            outcomes = iter(self._processes)
+        watch = _Watch(list(set(multiprocessing.active_children()) - children) or self._children)
+        self._children = watch.children
         while True:
             try:
-                batch, failures = next(outcomes)
+                with watch:
+                    batch, failures = next(outcomes)
             except StopIteration:
                 return
-            except RuntimeError as error:
-                self._processes = None
-                raise RuntimeError(self._death(error)) from error
+            except (
+                Exception
+            ) as error:  # what `load` and `collate` raise comes as a failure, so this is of the processes
+                said = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}."
             except BaseException:  # such as Ctrl-C: the processes end with the iterator
                 self._processes = None
                 raise
-            yield self._sent.popleft(), batch, failures
+            else:
+                yield self._sent.popleft(), batch, failures
+                continue
+            self._processes = outcomes = None  # ends the other processes; so not within `except`, which would keep it
+            raise RuntimeError(self._death(said))
 
     def _started(self) -> Any:
         torch = require("torch", "amphion-core[torch]")
@@ -163,6 +178,7 @@ class Loader(Generic[BatchT]):
             self._work,
             sampler=_Ahead(self.batches, self._sent),
             batch_size=None,
+            collate_fn=_unchanged,
             num_workers=self.workers,
             prefetch_factor=self._prefetch if several else None,
             persistent_workers=several,
@@ -171,12 +187,12 @@ class Loader(Generic[BatchT]):
             pin_memory=self._pin_memory and torch.cuda.is_available(),
         )
 
-    def _death(self, error: RuntimeError) -> str:
+    def _death(self, error: str) -> str:
         awaited = self._sent[0]
         under_way = ", ".join(str(planned.number) for planned in self._sent)
         return (
             f"a process that loads data failed while batch {awaited.number} (epoch {awaited.epoch}) was awaited; being "
-            f"loaded were batches {under_way}. It said: {error} Memory that runs out is the usual cause; workers=0 "
+            f"loaded were batches {under_way}. {error.rstrip('. ')}. Memory that runs out is the usual cause; workers=0 "
             "loads in the main process and shows where it happens"
         )
 
@@ -252,6 +268,49 @@ class _Ahead:
             yield planned
 
 
+class _SigchldKept:
+    """Undoes the handler that torch sets on starting processes: it raises wherever the program happens to be."""
+
+    def __enter__(self) -> None:
+        self._handler = _sigchld()
+
+    def __exit__(self, *_: object) -> None:
+        _set_sigchld(self._handler)
+
+
+class _Watch:
+    """Raises when a child dies, but only while its result is awaited; a death at another time is found by torch."""
+
+    def __init__(self, children: list[multiprocessing.process.BaseProcess]) -> None:
+        self.children = children
+
+    def __enter__(self) -> None:
+        self._before = _sigchld()
+        _set_sigchld(self._notice)
+        self._notice()
+
+    def __exit__(self, *_: object) -> None:
+        _set_sigchld(self._before)
+
+    def _notice(self, number: int = 0, frame: Any = None) -> None:
+        for child in self.children:
+            if child.exitcode:
+                how = f"was killed by signal {-child.exitcode}" if child.exitcode < 0 else f"left with {child.exitcode}"
+                raise RuntimeError(f"Process {child.pid} {how}.")
+        if number and callable(self._before):
+            self._before(number, frame)
+
+
+def _sigchld() -> Any:
+    return signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
+
+
+def _set_sigchld(handler: Any) -> None:
+    # None stands for a handler that Python doesn't know; only the main thread may set any.
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+
+
 def _failure(position: int | None, error: Exception) -> _Failure:
     return _Failure(position, f"{type(error).__name__}: {error}", traceback.format_exc())
 
@@ -261,10 +320,13 @@ def _key(rows: Any, index: int) -> str | None:
     return None if keys is None or callable(keys) else str(keys[index])
 
 
+def _unchanged(batch: Any) -> Any:
+    """Instead of torch's conversion of arrays to tensors."""
+    return batch
+
+
 def _settle(worker: int) -> None:
     """Start of a loading process: one thread, and Ctrl-C is the main process's business."""
-    import signal
-
     import torch
 
     torch.set_num_threads(1)
