@@ -1,4 +1,4 @@
-"""The numbers of the original implementations: networks, discriminators, losses, and the key lists of released sizes."""
+"""The numbers of the original implementations: networks, discriminators, losses, and the keys of released sizes."""
 
 import math
 import zlib

@@ -1,1 +1,12 @@
 from .__about__ import __version__ as __version__
+from .gan import GanVocoderRecipe as GanVocoderRecipe
+from .gan import GanVocoderTask as GanVocoderTask
+from .griffin_lim import GriffinLim as GriffinLim
+from .griffin_lim import GriffinLimConfig as GriffinLimConfig
+from .hifigan import HiFiGAN as HiFiGAN
+from .hifigan import HiFiGANConfig as HiFiGANConfig
+from .inference import synthesize as synthesize
+from .vocos import Vocos as Vocos
+from .vocos import VocosConfig as VocosConfig
+from .world import World as World
+from .world import WorldConfig as WorldConfig

@@ -88,7 +88,8 @@ class HiFiGAN(ConvolutionalVocoder[HiFiGANConfig]):
         x = self.input(mel)  # (B, channels, F)
         for stage in self.stages:
             x = stage(x)
-        return torch.tanh(self.output(F.leaky_relu(x, LAST_SLOPE))).squeeze(1)
+        wav: Tensor = self.output(F.leaky_relu(x, LAST_SLOPE))  # (B, 1, F * hop_length)
+        return torch.tanh(wav).squeeze(1)
 
     @property
     def context(self) -> int:
@@ -132,7 +133,7 @@ class _Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.upsample(F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
-        total = self.blocks[0](x)
+        total: Tensor = self.blocks[0](x)
         for block in self.blocks[1:]:
             total = total + block(x)
         return total / len(self.blocks)

@@ -1,7 +1,8 @@
 """Checkpoints of other code bases: their configurations and keys to ours.
 
-The functions from foreign to own are pure; `load_*` apply them to files. What is read: folders and files of the toolkit
-(accelerate folders with args.json, older single files) and of the original HiFi-GAN (config.json, `{"generator": ...}`).
+The functions from foreign to own are pure; `load_*` apply them to files. What is read: folders and files of the
+toolkit (accelerate folders with args.json, older single files) and of the original HiFi-GAN (config.json beside
+`{"generator": ...}`).
 """
 
 from __future__ import annotations
@@ -278,7 +279,8 @@ def load_hifigan(cls: type[HiFiGANT], source: str | Path, args: Mapping[str, Any
     config = hifigan_config(read_args(source) if args is None else args)
     model = cls(config)
     load_weights(model, hifigan_weights(read_checkpoint(source), config), where=str(source))
-    return model.eval().fold()
+    model.eval().fold()
+    return model
 
 
 def load_vocos(cls: type[VocosT], source: str | Path, args: Mapping[str, Any] | None = None) -> VocosT:
@@ -294,7 +296,8 @@ def load_vocos(cls: type[VocosT], source: str | Path, args: Mapping[str, Any] | 
         raise ConfigError(f"no configuration of a Vocos: {error.args[0]} is missing") from None
     model = cls(config)
     load_weights(model, vocos_weights(read_checkpoint(source), config), where=str(source))
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _discriminator(weights: Mapping[str, Tensor], rules: list[tuple[str, str]]) -> dict[str, Tensor]:

@@ -165,6 +165,6 @@ def _check_range(mel: Tensor, config: MelConfig) -> None:
         # Silence clamped before a decimal logarithm gives this very value again and again.
         if least > other - 1e-5 and int((mel < other + 1e-5).sum()) > 1:
             raise ValueError(
-                f"the least mel value is {least:.3f}, many times: the floor of a mel with log10, but this vocoder takes "
-                f"the natural logarithm; multiply by {math.log(10):.4f}"
+                f"the least mel value is {least:.3f}, many times: the floor of a mel with log10, but this vocoder "
+                f"takes the natural logarithm; multiply by {math.log(10):.4f}"
             )

@@ -73,7 +73,8 @@ class Vocos(ConvolutionalVocoder[VocosConfig]):
             that the analysis has made, and fades.
         """
         frames = mel.shape[-1]
-        return self.head(self.backbone(mel, condition), length=frames * self.config.mel.hop_length)
+        wav: Tensor = self.head(self.backbone(mel, condition), length=frames * self.config.mel.hop_length)
+        return wav
 
     @property
     def context(self) -> int:
@@ -116,7 +117,8 @@ class VocosBackbone(nn.Module):
         x = self.norm(self.embed(x).mT, condition)  # (B, F, dim)
         for block in self.blocks:
             x = block(x, condition)
-        return self.final_norm(x)
+        hidden: Tensor = self.final_norm(x)
+        return hidden
 
 
 class IstftHead(nn.Module):
@@ -160,7 +162,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor | None) -> Tensor:
         y = self.norm(self.depthwise(x.mT).mT, condition)  # (B, F, dim)
-        return x + self.scale * self.contract(F.gelu(self.expand(y)))
+        change: Tensor = self.contract(F.gelu(self.expand(y)))
+        return x + self.scale * change
 
 
 class _Norm(nn.Module):

@@ -1,0 +1,173 @@
+"""Griffin-Lim: a phase that is consistent with given magnitudes, found by going back and forth. It has no weights.
+
+Source: Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984; Perraudin, Balazs and
+Soendergaard, "A fast Griffin-Lim algorithm", 2013 (the momentum). The magnitudes come from the mel by non-negative
+least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from amphion_core.features.stft import inverse_stft, stft
+from amphion_core.hub import PretrainedModule
+from amphion_vocoders.mel_inversion import linear_magnitude
+from amphion_vocoders.synthesis import check_chunk, check_mel, synthesize_batch, synthesize_stream
+from amphion_vocoders.vocoder import MelVocoderConfig
+
+__all__ = ["GriffinLim", "GriffinLimConfig"]
+
+NOISE_FRAMES = 64
+"""Phases are drawn for so many frames at once, always: the first frames' do not depend on how many follow."""
+
+
+class GriffinLimConfig(MelVocoderConfig):
+    """Settings of the algorithm.
+
+    Attributes:
+        mel: what it takes.
+        iterations: times back and forth.
+        momentum: 0 is the algorithm of 1984; near 1 is best (2013).
+        inversion_steps: steps from mel to magnitudes.
+        seed: of the phases it starts with, where no generator is given.
+    """
+
+    iterations: int = Field(32, ge=0)
+    momentum: float = Field(0.99, ge=0)
+    inversion_steps: int = Field(64, ge=0)
+    seed: int = Field(0, ge=0)
+
+
+class GriffinLim(PretrainedModule[GriffinLimConfig]):
+    """Log-mel spectrogram to waveform, without training."""
+
+    config_class = GriffinLimConfig
+    group = "vocoders"
+    name = "griffin-lim"
+    needs_weights: ClassVar[bool] = False
+
+    def forward(self, mel: Tensor, phase: Tensor) -> Tensor:
+        """Waveforms of one batch.
+
+        Args:
+            mel: (B, n_mels, F).
+            phase: (B, n_fft // 2 + 1, F) to start with, radians.
+
+        Returns:
+            (B, F * hop_length).
+        """
+        config, settings = self.config, self.config.mel
+        frames, hop = mel.shape[-1], settings.hop_length
+        # Silence at both ends, so that the transforms are consistent to the last sample.
+        edge = -(-settings.n_fft // hop) + 1
+        magnitude = F.pad(linear_magnitude(mel, settings, config.inversion_steps), (edge, edge))
+        spectrum = torch.polar(magnitude, F.pad(phase, (edge, edge)))
+        before = torch.zeros_like(spectrum)
+        weight = config.momentum / (1 + config.momentum)
+        for _ in range(config.iterations):
+            wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
+            rebuilt = stft(wav, settings.n_fft, hop, settings.win_length)
+            direction = rebuilt - weight * before
+            spectrum = magnitude * direction / direction.abs().clamp(min=1e-8)
+            before = rebuilt
+        wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
+        start = edge * hop + _offset(settings.padding, settings.n_fft, hop)
+        return wav[:, start : start + frames * hop]
+
+    @torch.no_grad()
+    def synthesize(
+        self,
+        mel: Tensor,
+        f0: Tensor | None = None,
+        lengths: Tensor | None = None,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Waveforms of a batch of mels; each item equals the item alone, long ones go in overlapping pieces.
+
+        Args:
+            mel: (B, n_mels, F), as `config.mel` computes it.
+            f0: not used.
+            lengths: (B,) valid frames; None where all are full.
+            generator: draws the first phases, the same for all items; None draws them from `config.seed`.
+
+        Returns:
+            (B, F * hop_length); zeros beyond `lengths * hop_length`.
+
+        Raises:
+            ValueError: wrong bands, not finite, values of another kind of mel, or lengths that don't fit.
+        """
+        check_mel(mel, self.config.mel, lengths)
+        noise = _Phases(self._generator(generator), self.config.mel.n_fft // 2 + 1, mel.device)
+        phase = noise.draw(mel.shape[-1]).expand(mel.shape[0], -1, -1)
+        hop = self.config.mel.hop_length
+        joined = torch.cat([mel.float(), phase], dim=1)
+        return synthesize_batch(self._network, joined, lengths, hop_length=hop, context=self.context)
+
+    @torch.no_grad()
+    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Waveform chunk by chunk, `context` frames behind the input.
+
+        Args:
+            chunks: mels (n_mels, F_i), F_i of any size.
+
+        Yields:
+            (T_i,) samples; joined they are what `synthesize` gives for the joined mel.
+        """
+        hop = self.config.mel.hop_length
+        yield from synthesize_stream(self._network, self._with_phase(chunks), hop_length=hop, context=self.context)
+
+    @property
+    def context(self) -> int:
+        """Frames to each side of a frame that its samples depend on: an iteration carries them one window further."""
+        window = -(-self.config.mel.n_fft // self.config.mel.hop_length)
+        return (self.config.iterations + 1) * window + 2
+
+    def _network(self, joined: Tensor) -> Tensor:
+        bands = self.config.mel.n_mels
+        wav: Tensor = self(joined[:, :bands], joined[:, bands:])
+        return wav
+
+    def _with_phase(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        noise: _Phases | None = None
+        for chunk in chunks:
+            check_chunk(chunk, self.config.mel)
+            if noise is None:
+                noise = _Phases(self._generator(None), self.config.mel.n_fft // 2 + 1, chunk.device)
+            yield torch.cat([chunk.float(), noise.draw(chunk.shape[-1])[0]])
+
+    def _generator(self, given: Generator | None) -> Generator:
+        return torch.Generator().manual_seed(self.config.seed) if given is None else given
+
+
+class _Phases:
+    """An endless row of random phases, the same however it is cut."""
+
+    def __init__(self, generator: Generator, bins: int, device: torch.device) -> None:
+        self.generator, self.bins, self.device = generator, bins, device
+        self.rest = torch.zeros(0, bins, device=device)
+
+    def draw(self, frames: int) -> Tensor:
+        """The next phases, (1, bins, frames), in radians."""
+        blocks = [self.rest]
+        count = self.rest.shape[0]
+        while count < frames:
+            drawn = torch.rand(NOISE_FRAMES, self.bins, generator=self.generator, device=self.generator.device)
+            blocks.append(drawn.to(self.device))
+            count += NOISE_FRAMES
+        row = torch.cat(blocks)
+        self.rest = row[frames:]
+        return (row[:frames].mT * (2 * torch.pi))[None]
+
+
+def _offset(padding: str, n_fft: int, hop_length: int) -> int:
+    """Samples by which frames of this padding come later than those of `same`."""
+    if padding == "same":
+        return 0
+    # The centre of frame 0 lies at sample 0 with `center`, at n_fft / 2 with `none`, and at hop / 2 with `same`.
+    return hop_length // 2 - (n_fft // 2 if padding == "none" else 0)
