@@ -108,7 +108,11 @@ def denormalize_mel(mel: Tensor, minimum: Tensor, maximum: Tensor) -> Tensor:
 def _mel(wav: Tensor, config: MelConfig) -> Tensor:
     linear = _linear(wav, config)
     with torch.autocast(wav.device.type, enabled=False):  # half precision would cost the quiet bands
-        mel = mel_filterbank(config, linear) @ linear  # (..., n_mels, F)
+        if linear.device.type == "cpu":  # leaves out most of the zeros of the filters: a quarter of the work
+            blocks = _filter_blocks(config, linear.dtype)
+            mel = torch.cat([filters @ linear[..., low:high, :] for low, high, filters in blocks], dim=-2)
+        else:
+            mel = mel_filterbank(config, linear) @ linear  # (..., n_mels, F)
     if config.log != "none":
         mel = mel.clamp(min=config.log_floor) if config.floor_mode == "clamp" else mel + config.log_floor
         mel = mel.log() if config.log == "ln" else mel.log10()
@@ -123,7 +127,9 @@ def _linear(wav: Tensor, config: MelConfig) -> Tensor:
     spectrum = stft(wav, config.n_fft, config.hop_length, config.win_length, padding=config.padding)
     if config.power == 1 and config.root_epsilon == 0:
         return spectrum.abs()  # its gradient at zero is zero, that of the root is infinite
-    power = spectrum.real.square() + spectrum.imag.square()
+    parts = torch.view_as_real(spectrum)
+    squares = parts * parts  # one pass over contiguous memory
+    power = squares[..., 0] + squares[..., 1]
     if config.power == 2:
         return power
     floored = power + config.root_epsilon if config.root_mode == "add" else power.clamp(min=config.root_epsilon)
@@ -131,7 +137,7 @@ def _linear(wav: Tensor, config: MelConfig) -> Tensor:
 
 
 def _clipwise(wav: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    if wav.ndim == 2 and wav.device.type == "cpu" and wav.shape[0] > 1:
+    if wav.ndim == 2 and wav.device.type == "cpu" and len(wav) > 0:
         return torch.stack([compute(clip) for clip in wav])
     return compute(wav)
 
@@ -156,3 +162,15 @@ def _check_bands(mel: Tensor, minimum: Tensor, maximum: Tensor) -> None:
 def _filters(config: MelConfig, device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):  # a tensor of inference mode could not be used in training later
         return torch.tensor(filterbank(config), device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=64)
+def _filter_blocks(config: MelConfig, dtype: torch.dtype) -> list[tuple[int, int, Tensor]]:
+    """Filters in four groups of neighbouring bands, each with the range of bins that it covers."""
+    blocks = []
+    with torch.inference_mode(False):
+        for filters in _filters(config, torch.device("cpu"), dtype).chunk(4):
+            covered = filters.any(dim=0).nonzero()
+            low, high = (int(covered[0]), int(covered[-1]) + 1) if len(covered) else (0, 1)
+            blocks.append((low, high, filters[:, low:high].contiguous()))
+    return blocks

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc
 
 from amphion_core.features.samples import check_samples
 from amphion_core.features.yin import PeriodCandidates, period_candidates, period_range
@@ -134,6 +133,8 @@ def _trough_probabilities(
     """(K,) probability of each trough, summed over the thresholds that it passes."""
     if len(troughs.frame) == 0:
         return np.zeros(0)
+    from scipy.special import betainc  # costs 0.2 s to import
+
     thresholds = np.linspace(0, 1, n_thresholds + 1)
     prior = np.diff(betainc(*beta_parameters, thresholds))  # (thresholds,) of the beta distribution
     below = troughs.height[:, None] < thresholds[1:]  # (K, thresholds)
