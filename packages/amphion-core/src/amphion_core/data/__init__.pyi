@@ -7,3 +7,13 @@ from .config import SourceConfig as SourceConfig
 from .loader import Loader as Loader
 from .loader import LoadError as LoadError
 from .loader import SkippedRow as SkippedRow
+from .reader import ShardSet as ShardSet
+from .reader import open_source as open_source
+from .record import Drop as Drop
+from .record import Record as Record
+from .record import escape_key as escape_key
+from .record import read_drops as read_drops
+from .record import unescape_key as unescape_key
+from .record import write_drops as write_drops
+from .shards import ShardReport as ShardReport
+from .shards import write_shards as write_shards
