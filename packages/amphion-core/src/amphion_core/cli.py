@@ -23,7 +23,7 @@ _TENSOR_PACKAGES = ("torch", "torchaudio", "safetensors", "accelerate")
 
 def make_app(help_text: str) -> typer.Typer:
     """A typer application with the look that all our commands share."""
-    return typer.Typer(
+    return _App(
         help=help_text,
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -31,6 +31,25 @@ def make_app(help_text: str) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog="Errors are one message; --debug anywhere on the line shows where they come from.",
     )
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose examples keep their lines: what follows `Examples:` is not filled into paragraphs."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        text, example, examples = (self.help or "").partition("\nExample")
+        if example and "\b" not in text:
+            kept = "\n\n".join("\b\n" + part for part in f"Example{examples}".split("\n\n"))
+            self.help = f"{text}\n{kept}"
+        super().format_help(ctx, formatter)
+
+
+class _App(typer.Typer):
+    """An application whose commands are of our kind."""
+
+    def command(self, name: str | None = None, **named: Any) -> Any:
+        """Declare a command, as `typer.Typer.command` does."""
+        return super().command(name, **{"cls": _Command, **named})
 
 
 def run(command: Callable[[], Any]) -> None:
@@ -171,14 +190,24 @@ def train(
 ) -> None:
     """Train a model from a recipe; run again to resume.
 
+    Ctrl-C and SIGTERM finish the step and write a checkpoint; the exit status is then 130 or 143.
+
     Examples:
       amphion train tts/fastspeech2-ljspeech data.train.0.path=data/lj/train
 
       amphion train my-recipe.yaml trainer.steps=1000 --out runs/try
-    """
-    from .training.run import train_recipe
 
-    print(train_recipe(recipe, overrides or (), out=out))
+      torchrun --nproc_per_node 2 --no-python amphion train my-recipe.yaml
+    """
+    from .training.run import TrainingInterruptedError, train_recipe
+
+    try:
+        folder = train_recipe(recipe, overrides or (), out=out)
+    except TrainingInterruptedError as stopped:
+        log.warning("%s", stopped)
+        raise typer.Exit(stopped.code) from None
+    if os.environ.get("RANK", "0") == "0":
+        print(folder)
 
 
 @app.command()
