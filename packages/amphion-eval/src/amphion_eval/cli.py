@@ -1,15 +1,177 @@
 """The command `amphion-eval`, also `amphion eval`."""
 
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from amphion_core.cli import make_app, run
 
 __all__ = ["app", "main"]
 
+log = logging.getLogger(__name__)
+
 app = make_app("Objective metrics of speech, singing and audio.")
 
 
-@app.callback()
-def _root() -> None:
-    """Objective metrics of speech, singing and audio."""
+@app.command()
+def score(
+    reference: Annotated[str | None, typer.Argument(help="Recordings: folder, shards, or one file.")] = None,
+    estimate: Annotated[str | None, typer.Argument(help="Outputs to score: folder, shards, or one file.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Table instead: columns id, reference, estimate (csv, tsv, jsonl).")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="Names, or beginnings such as f0, with commas between.")] = None,
+    f0: Annotated[str, typer.Option(help="Pitch tracker: pyin, dio, harvest, praat or crepe.")] = "pyin",
+    align: Annotated[str, typer.Option(help="Pairing of frames: none, cut or dtw.")] = "cut",
+    name: Annotated[str | None, typer.Option(help="Name of the system; default: that of the outputs' folder.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File for everything: items, summary, provenance.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="File for the values, an item a line.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
+    html: Annotated[Path | None, typer.Option(help="File for the page with players and pictures.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the texts, two letters.")] = None,
+    normalizer: Annotated[str, typer.Option(help="Of the texts: auto, basic, english or none.")] = "auto",
+    mcd_order: Annotated[int, typer.Option(help="Last mel-cepstral coefficient.")] = 24,
+    max_delay: Annotated[
+        float, typer.Option(help="Delay taken out for metrics of waveforms, up to so many seconds.")
+    ] = 0.0,
+    ignore_missing: Annotated[bool, typer.Option("--ignore-missing", help="Leave out clips without partner.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Samples for the intervals; 0 for none.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
+) -> None:
+    """Score outputs against recordings, paired by file name, and print the figures.
+
+    Examples:
+      amphion-eval score recordings/ outputs/
+
+      amphion-eval score recordings/ outputs/ --metrics f0,vuv,mcd --align dtw --json result.json --html result.html
+
+      amphion-eval score shards/test outputs/ --ignore-missing --name ours --json ours.json
+
+      amphion-eval score --pairs table.csv --metrics wer,cer --language en
+    """
+    from amphion_eval.pairing import find_pairs, read_pairs
+    from amphion_eval.scoring import DEFAULT_METRICS
+    from amphion_eval.scoring import score as score_pairs
+    from amphion_eval.settings import Settings
+    from amphion_eval.tables import plain, undefined_reasons
+
+    if (pairs is None) == (reference is None or estimate is None):
+        raise typer.BadParameter("give REFERENCE and ESTIMATE, or --pairs TABLE")
+    settings = Settings.parse(
+        {
+            "f0": f0,
+            "align": align,
+            "language": language,
+            "normalizer": normalizer,
+            "mcd_order": mcd_order,
+            "max_delay": max_delay,
+        },
+        where="options",
+    )
+    if pairs is not None:
+        found, left_out = read_pairs(pairs), list[str]()
+        name = name or pairs.stem
+    else:
+        assert reference is not None and estimate is not None
+        found, left_out = find_pairs(reference, estimate, ignore_missing=ignore_missing)
+        name = name or (Path(estimate).name if Path(estimate).is_dir() else Path(estimate).stem) or "estimate"
+    report = score_pairs(
+        found,
+        [part.strip() for part in metrics.split(",") if part.strip()] if metrics is not None else DEFAULT_METRICS,
+        settings=settings,
+        workers=workers if workers is not None else os.cpu_count() or 1,
+        bootstrap=bootstrap,
+        seed=seed,
+        name=name,
+        left_out=left_out,
+        progress=True,
+    )
+    if left_out:
+        log.warning("%d clips without partner were left out; the JSON lists them", len(left_out))
+    for metric, reasons in undefined_reasons(report).items():
+        for reason, items in reasons.items():
+            log.warning("%s is undefined for %d items: %s", metric, len(items), reason)
+    for path, write in (
+        (json, report.to_json),
+        (csv, report.to_csv),
+        (markdown, report.to_markdown),
+        (html, report.to_html),
+    ):
+        if path is not None:
+            write(path)
+            log.info("wrote %s", path)
+    print(plain(report))
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Files that score --json wrote, one a system.")],
+    html: Annotated[Path | None, typer.Option(help="File for the page with players and pictures.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
+    title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
+    items: Annotated[int, typer.Option(help="Items that get players and pictures on the page.")] = 20,
+    audio: Annotated[str, typer.Option(help="Coding of the players: flac, mp3, wav, ogg, or none.")] = "flac",
+) -> None:
+    """Set saved results of several systems side by side, as a table and as one page.
+
+    Examples:
+      amphion-eval report ours.json baseline.json --html compared.html
+
+      amphion-eval report ours.json --markdown table.md
+    """
+    from amphion_eval.report import load_report
+    from amphion_eval.tables import markdown as table
+
+    reports = [load_report(path) for path in results]
+    text = table(reports)
+    if markdown is not None:
+        from amphion_core.atomic import atomic_writer
+
+        with atomic_writer(markdown) as file:
+            file.write(text.encode())
+        log.info("wrote %s", markdown)
+    if html is not None:
+        from amphion_eval.page import write_page
+
+        write_page(reports, html, title=title, max_items=items, audio=audio)
+        log.info("wrote %s", html)
+    print(text, end="")
+
+
+@app.command()
+def metrics() -> None:
+    """List the installed metrics: unit, range, which end is best, what it needs, source.
+
+    Examples:
+      amphion-eval metrics
+    """
+    from amphion_eval.metric import available, find
+    from amphion_eval.tables import ARROWS
+
+    for name in available():
+        metric = find(name)
+        print(f"{name:30} {ARROWS[metric.best]:4} {metric.unit:6} {metric.low:g} to {metric.high:g}")
+        print(f"  {metric.description}" + (f" Source: {metric.source}." if metric.source else ""))
+
+
+@app.command()
+def doctor() -> None:
+    """Tell which metrics and pitch trackers work here, and what the others lack.
+
+    Examples:
+      amphion-eval doctor
+    """
+    from amphion_eval.health import missing_of_metrics, missing_of_trackers
+
+    for title, missing in (("metric", missing_of_metrics()), ("pitch tracker", missing_of_trackers())):
+        for name, lacks in missing.items():
+            print(f"{title:14} {name:30} {f'needs {lacks}' if lacks else 'works'}")
 
 
 def main() -> None:

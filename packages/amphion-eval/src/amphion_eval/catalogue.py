@@ -1,0 +1,114 @@
+"""The metrics of this package, as its entry points name them."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from amphion_eval import cepstrum, duration, energy, pitch, spectral, transcript, waveform
+from amphion_eval.metric import Metric
+
+__all__ = [
+    "cer",
+    "duration_difference",
+    "duration_error",
+    "duration_ratio",
+    "energy_pearson_db",
+    "energy_pearson_lin",
+    "energy_rmse_db",
+    "energy_rmse_db_mean_removed",
+    "energy_rmse_lin",
+    "f0_median_offset",
+    "f0_pearson_cents",
+    "f0_pearson_hz",
+    "f0_rmse_cents",
+    "f0_rmse_cents_median_removed",
+    "f0_rmse_hz",
+    "ffe",
+    "gpe",
+    "mcd",
+    "mstft",
+    "mstft_log_magnitude",
+    "mstft_spectral_convergence",
+    "periodicity_rmse",
+    "si_sdr",
+    "si_snr",
+    "vuv_error",
+    "vuv_f1",
+    "wer",
+]
+
+_CREPE = (("torchcrepe", "amphion-core[crepe]"),)
+_MELODY = "Salamon et al., Melody Extraction from Polyphonic Music Signals, 2014"
+_FRAME_ERROR = "Chu and Alwan, Reducing F0 Frame Error of F0 Tracking Algorithms under Noisy Conditions, 2009"
+_WAVEGAN = "Yamamoto et al., Parallel WaveGAN, 2020, arXiv:1910.11480"
+
+_pitch = partial(Metric, needs="f0", low=0.0, parameters=("f0", "f_min", "f_max", "align"))
+
+f0_rmse_hz = _pitch("f0_rmse_hz", pitch.f0_rmse_hz, unit="Hz", source=_MELODY)
+f0_rmse_cents = _pitch("f0_rmse_cents", pitch.f0_rmse_cents, unit="cents", source=_MELODY)
+f0_rmse_cents_median_removed = _pitch(
+    "f0_rmse_cents_median_removed", pitch.f0_rmse_cents_median_removed, unit="cents", source=_MELODY
+)
+f0_median_offset = _pitch(
+    "f0_median_offset", pitch.f0_median_offset, unit="cents", low=float("-inf"), best="zero", source=_MELODY
+)
+f0_pearson_hz = _pitch("f0_pearson_hz", pitch.f0_pearson_hz, low=-1.0, high=1.0, best="higher")
+f0_pearson_cents = _pitch("f0_pearson_cents", pitch.f0_pearson_cents, low=-1.0, high=1.0, best="higher")
+vuv_f1 = _pitch("vuv_f1", pitch.vuv_f1, high=1.0, best="higher", rate=True)
+vuv_error = _pitch("vuv_error", pitch.vuv_error, high=1.0, rate=True, source=_FRAME_ERROR)
+gpe = _pitch("gpe", pitch.gpe, high=1.0, rate=True, source=_FRAME_ERROR)
+ffe = _pitch("ffe", pitch.ffe, high=1.0, rate=True, source=_FRAME_ERROR)
+periodicity_rmse = Metric(
+    "periodicity_rmse",
+    pitch.periodicity_rmse,
+    needs="periodicity",
+    low=0.0,
+    high=1.0,
+    source="Morrison et al., Chunked Autoregressive GAN, 2022",
+    parameters=("f_min", "f_max"),
+    requires=_CREPE,
+)
+
+_energy = partial(Metric, needs="energy", parameters=("align",))
+
+energy_rmse_db = _energy("energy_rmse_db", energy.energy_rmse_db, unit="dB", low=0.0)
+energy_rmse_db_mean_removed = _energy(
+    "energy_rmse_db_mean_removed", energy.energy_rmse_db_mean_removed, unit="dB", low=0.0
+)
+energy_rmse_lin = _energy("energy_rmse_lin", energy.energy_rmse_lin, low=0.0)
+energy_pearson_db = _energy("energy_pearson_db", energy.energy_pearson_db, low=-1.0, high=1.0, best="higher")
+energy_pearson_lin = _energy("energy_pearson_lin", energy.energy_pearson_lin, low=-1.0, high=1.0, best="higher")
+
+mcd = Metric(
+    "mcd",
+    cepstrum.mcd,
+    needs="cepstra",
+    unit="dB",
+    low=0.0,
+    source="Kubichek, Mel-Cepstral Distance Measure for Objective Speech Quality Assessment, 1993",
+    parameters=("mcd_order", "mcd_mask", "align"),
+)
+
+_stft = partial(Metric, needs="wavs", low=0.0, source=_WAVEGAN, parameters=("max_delay",))
+
+mstft = _stft("mstft", spectral.mstft)
+mstft_spectral_convergence = _stft("mstft_spectral_convergence", spectral.mstft_spectral_convergence)
+mstft_log_magnitude = _stft("mstft_log_magnitude", spectral.mstft_log_magnitude)
+
+_ratio = partial(Metric, needs="wavs", unit="dB", best="higher", parameters=("max_delay",))
+
+si_sdr = _ratio(
+    "si_sdr", waveform.si_sdr, source="Le Roux et al., SDR - half-baked or well done?, 2019, arXiv:1811.02508"
+)
+si_snr = _ratio("si_snr", waveform.si_snr, source="Luo and Mesgarani, Conv-TasNet, 2019, arXiv:1809.07454")
+
+_length = partial(Metric, needs="clips")
+
+duration_difference = _length("duration_difference", duration.duration_difference, unit="s", best="zero")
+duration_error = _length("duration_error", duration.duration_error, unit="s", low=0.0)
+duration_ratio = _length("duration_ratio", duration.duration_ratio, low=0.0, best="one")
+
+_text = partial(Metric, needs="texts", low=0.0, rate=True, parameters=("normalizer", "language"))
+
+wer = _text("wer", transcript.wer, source="Whisper's normalisers: Radford et al., 2022, arXiv:2212.04356")
+cer = _text("cer", transcript.cer, source="Whisper's normalisers: Radford et al., 2022, arXiv:2212.04356")

@@ -1,0 +1,251 @@
+"""Which recording belongs to which output: by name in two folders or shard sets, or from a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from amphion_core.data import ShardSet
+
+__all__ = ["AUDIO_EXTENSIONS", "Clip", "Pair", "PairingError", "find_pairs", "read_pairs"]
+
+AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff")
+_SHOWN = 10
+
+
+class PairingError(ValueError):
+    """Clips without partner, twice the same name, or files that are missing; the message lists them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Where a piece of audio is.
+
+    Attributes:
+        path: audio file, or folder or file of shards.
+        key: the record inside the shards; None for a file.
+    """
+
+    path: str
+    key: str | None = None
+
+    def load(self) -> tuple[NDArray[np.float32], int]:
+        """Decode.
+
+        Returns:
+            (T,) or (C, T) samples, all channels, and the rate in Hz.
+
+        Raises:
+            ValueError: the file can't be decoded.
+            FileNotFoundError: there is none.
+        """
+        if self.key is not None:
+            shards = _shards(self.path)
+            wav, rate = shards.audio(_positions(self.path)[self.key])
+            return np.asarray(wav, np.float32), rate
+        from amphion_core import audio
+
+        return audio.load(self.path, mono=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One item to be scored.
+
+    Attributes:
+        id: unique within the run.
+        reference: the recording.
+        estimate: the output.
+        text: what is said, for error rates.
+        transcript: what was recognised in the output.
+        language: two letters.
+        speaker: label of the voice.
+    """
+
+    id: str
+    reference: Clip
+    estimate: Clip
+    text: str | None = None
+    transcript: str | None = None
+    language: str | None = None
+    speaker: str | None = None
+
+
+def find_pairs(
+    reference: str | Path, estimate: str | Path, *, ignore_missing: bool = False
+) -> tuple[list[Pair], list[str]]:
+    """Pair two sets by name, sorted.
+
+    The name of a file is its path below the folder without the extension; that of a record is its id. Texts are
+    taken from the shards, or from NAME.txt beside the reference; transcripts from NAME.txt beside the estimate.
+
+    Args:
+        reference: folder of audio files, shards, or one audio file.
+        estimate: the same.
+        ignore_missing: leave out what has no partner instead of refusing.
+
+    Returns:
+        The pairs, and what was left out, in words.
+
+    Raises:
+        PairingError: names without partner (unless ignored), a name twice, or no pair at all.
+        FileNotFoundError: a place does not exist.
+    """
+    if _is_audio(reference) and _is_audio(estimate):
+        name = Path(estimate).stem
+        return [_pair(name, Clip(str(reference)), Clip(str(estimate)))], []
+    refs, ests = _clips(reference), _clips(estimate)
+    missing = [f"no estimate for {name}" for name in sorted(refs.keys() - ests.keys())]
+    missing += [f"no reference for {name}" for name in sorted(ests.keys() - refs.keys())]
+    common = sorted(refs.keys() & ests.keys())
+    if missing and not ignore_missing:
+        raise PairingError(
+            f"{reference} has {len(refs)} clips, {estimate} has {len(ests)}, {len(common)} names are in both:\n"
+            f"{_listed(missing)}\nadd what is missing, or allow it with --ignore-missing"
+        )
+    if not common:
+        raise PairingError(f"no name is in both: {reference} has {len(refs)} clips, {estimate} has {len(ests)}")
+    return [_pair(name, refs[name], ests[name]) for name in common], missing
+
+
+def read_pairs(table: str | Path) -> list[Pair]:
+    """Pairs from a table with the columns id, reference, estimate, and if wanted text, transcript, language, speaker.
+
+    Args:
+        table: .csv, .tsv, or .jsonl; relative paths are those below the table's folder, or else below this one.
+
+    Returns:
+        In the order of the table.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        PairingError: rows with faults, all of them.
+    """
+    table = Path(table)
+    if not table.is_file():
+        raise FileNotFoundError(f"no table of pairs at {table}")
+    faults: list[str] = []
+    pairs: dict[str, Pair] = {}
+    for number, row in _rows(table):
+        absent = [name for name in ("reference", "estimate") if not row.get(name)]
+        if absent:
+            faults.append(f"row {number}: no value for {' and '.join(absent)}; there are {', '.join(row) or 'none'}")
+            continue
+        places = {name: _below(table.parent, str(row[name])) for name in ("reference", "estimate")}
+        faults += [f"row {number}: no file at {row[n]}" for n, place in places.items() if not place.is_file()]
+        name = str(row.get("id") or places["estimate"].stem)
+        if name in pairs:
+            faults.append(f"row {number}: the id {name} stands twice")
+        ref, est = (Clip(place.as_posix()) for place in places.values())
+        pairs[name] = _pair(name, ref, est, row)
+    if faults:
+        raise PairingError(f"{table}: {len(faults)} faults:\n{_listed(faults)}")
+    if not pairs:
+        raise PairingError(f"{table} has no row")
+    return list(pairs.values())
+
+
+def _pair(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None) -> Pair:
+    values = {key: (row or {}).get(key) or None for key in ("text", "transcript", "language", "speaker")}
+    if ref.key is not None:
+        utterance = _shards(ref.path).utterance(_positions(ref.path)[ref.key])
+        values = {
+            **values,
+            "text": values["text"] or utterance.text,
+            "language": values["language"] or utterance.language,
+            "speaker": values["speaker"] or utterance.speaker,
+        }
+    values["text"] = values["text"] or _beside(ref)
+    values["transcript"] = values["transcript"] or _beside(est)
+    return Pair(name, ref, est, **values)
+
+
+def _rows(table: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        if table.suffix.lower() in (".jsonl", ".ndjson"):
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        row = json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise PairingError(f"{table}:{number}: not JSON: {error}") from None
+                    if not isinstance(row, dict):
+                        raise PairingError(f"{table}:{number}: expected a JSON object, found {type(row).__name__}")
+                    yield number, row
+        else:
+            reader = csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+            for row in reader:
+                yield reader.line_num, {key: value for key, value in row.items() if key is not None}
+
+
+def _clips(source: str | Path) -> dict[str, Clip]:
+    place = Path(source)
+    if not place.exists():
+        raise FileNotFoundError(f"nothing at {source}")
+    if place.suffix == ".tar" or (place.is_dir() and any(place.glob("*.tar"))):
+        return {_name(key): Clip(str(source), key) for key in _shards(str(source)).keys}
+    if not place.is_dir():
+        raise PairingError(f"{source} is a file and its partner a folder; give two folders, two files, or --pairs")
+    found: dict[str, Clip] = {}
+    twice = []
+    for path in sorted(place.rglob("*")):
+        below = path.relative_to(place)
+        if not _is_audio(path) or any(part.startswith(".") for part in below.parts):
+            continue
+        name = _name(below.with_suffix("").as_posix())
+        if name in found:
+            twice.append(f"{name}: {found[name].path} and {path.as_posix()}")
+        found[name] = Clip(path.as_posix())
+    if twice:
+        raise PairingError(f"{source}: {len(twice)} names stand for two files:\n{_listed(twice)}")
+    if not found:
+        raise PairingError(f"{source} has no audio file ({', '.join(AUDIO_EXTENSIONS)}) and no shard (.tar)")
+    return found
+
+
+def _name(text: str) -> str:
+    from amphion_core.data import unescape_key
+
+    return unicodedata.normalize("NFC", unescape_key(text))  # file systems differ in how they spell accents
+
+
+def _is_audio(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in AUDIO_EXTENSIONS and Path(path).is_file()
+
+
+def _below(folder: Path, path: str) -> Path:
+    return folder / path if (folder / path).is_file() else Path(path)
+
+
+def _beside(clip: Clip) -> str | None:
+    if clip.key is not None:
+        return None
+    path = Path(clip.path).with_suffix(".txt")
+    return path.read_text(encoding="utf-8-sig").strip() if path.is_file() else None
+
+
+def _listed(lines: list[str]) -> str:
+    shown = [f"  {line}" for line in lines[:_SHOWN]]
+    return "\n".join([*shown, *([f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])])
+
+
+@lru_cache(maxsize=4)
+def _shards(path: str) -> ShardSet:
+    from amphion_core.data import ShardSet
+
+    return ShardSet.open(path)
+
+
+@lru_cache(maxsize=4)
+def _positions(path: str) -> Mapping[str, int]:
+    return {key: position for position, key in enumerate(_shards(path).keys)}

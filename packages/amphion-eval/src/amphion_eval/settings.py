@@ -1,0 +1,45 @@
+"""What all metrics of one run share."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from amphion_core.config import Config
+from amphion_eval.alignment import Alignment
+from amphion_eval.normalization import Normalizer
+
+__all__ = ["TRACKERS", "Settings", "Tracker"]
+
+Tracker = Literal["pyin", "dio", "harvest", "praat", "crepe"]
+TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
+
+
+class Settings(Config):
+    """Parameters of the analyses that metrics share; they are part of every result.
+
+    Attributes:
+        f0: tracker of the pitch metrics. Frames lie 10 ms apart (pyin, crepe), 5 ms (dio, harvest) or 256 samples
+            (praat).
+        f_min: lowest F0, Hz.
+        f_max: highest F0, Hz.
+        align: how frames are paired: `none`, `cut` to the shorter, or `dtw` on mel-cepstra. Metrics of waveforms cut
+            in every case but `none`.
+        mcd_order: last mel-cepstral coefficient, D.
+        mcd_mask: only frames whose envelope power lies within so many dB of the clip's mean count in the mel-cepstral
+            distortion; None counts all.
+        max_delay: an estimate that lags by up to so many seconds is shifted before metrics of waveforms; 0 never.
+        normalizer: of the transcripts.
+        language: of items that don't say theirs.
+    """
+
+    f0: Tracker = "pyin"
+    f_min: float = Field(50.0, gt=0)
+    f_max: float = Field(1100.0, gt=0)
+    align: Alignment = "cut"
+    mcd_order: int = Field(24, ge=1, le=100)
+    mcd_mask: float | None = Field(None, gt=0)
+    max_delay: float = Field(0.0, ge=0, le=10)
+    normalizer: Normalizer = "auto"
+    language: str | None = None
