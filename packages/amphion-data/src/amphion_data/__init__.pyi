@@ -6,6 +6,7 @@ from .corpus import Scan as Scan
 from .corpus import find_corpus as find_corpus
 from .corpus import known_corpora as known_corpora
 from .corpus import scan as scan
+from .extracting import extract as extract
 from .folder import iter_folder as iter_folder
 from .ljspeech import iter_ljspeech as iter_ljspeech
 from .parts import iter_rows as iter_rows
@@ -17,4 +18,4 @@ from .splits import assign_splits as assign_splits
 from .splits import split_fraction as split_fraction
 from .statistics import Statistics as Statistics
 from .statistics import count_folder as count_folder
-from .statistics import count_rows as count_rows
+from .statistics import count_shards as count_shards

@@ -59,7 +59,13 @@ def _check_shard(tar: Path) -> tuple[int, list[str]]:
         shards = ShardSet.open(tar)
     except (ValueError, OSError) as error:
         return 0, [f"{tar.name}: {error}"]
-    return len(shards), [f"{tar.name}: {fault}" for i in range(len(shards)) for fault in _check_row(shards, i)]
+    faults = [f"{drop.id}: {drop.detail}" for drop in shards.drops if drop.stage != "audio"]
+    try:
+        shards.verify()
+    except ValueError as error:
+        faults.append(str(error))
+    faults += [fault for i in range(len(shards)) for fault in _check_row(shards, i)]
+    return len(shards), [f"{tar.name}: {fault}" for fault in faults]
 
 
 def _check_row(shards: ShardSet, number: int) -> Iterator[str]:

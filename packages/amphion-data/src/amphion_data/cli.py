@@ -37,6 +37,9 @@ def prepare(
     split: Annotated[Path | None, typer.Option(help="File of 'ID<tab>train|valid|test' lines to use.")] = None,
     per_shard: Annotated[int, typer.Option(help="Rows in a shard.")] = 1000,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core. Same output.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what other rows or settings left in OUT.")
+    ] = False,
     on_error: Annotated[str, typer.Option(help="record faulty rows in drops.jsonl, or fail.")] = "record",
 ) -> None:
     """Make shards of a corpus: checked, cut, resampled, split, indexed, counted.
@@ -76,7 +79,7 @@ def prepare(
         },
         where="options",
     )
-    report = run_prepare(name, source, out, settings, split_list=split, workers=workers)
+    report = run_prepare(name, source, out, settings, split_list=split, workers=workers, overwrite=overwrite)
     print(report.to_text())
 
 
@@ -139,6 +142,25 @@ def check(
     print(f"{found.rows} rows in {found.shards} shards, {len(found.faults)} faults")
     if found.faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def extract(
+    shards: Annotated[Path, typer.Argument(help="Folder that 'prepare' wrote, a folder of shards, or a shard.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    limit: Annotated[int | None, typer.Option(help="Only the first rows.")] = None,
+    format: Annotated[str, typer.Option(help="wav, flac, mp3, ogg or opus.")] = "wav",
+    text: Annotated[bool, typer.Option("--text", help="Write the text beside, as ID.txt.")] = False,
+) -> None:
+    """Write the audio of shards as files ID.wav, to listen to or to score against.
+
+    Examples:
+      amphion-data extract data/lj/test recordings --limit 10
+    """
+    from amphion_data.extracting import extract as extract_files
+
+    paths = list(extract_files(shards, out, limit=limit, format=format, text=text))
+    print(f"{len(paths)} files in {out}")
 
 
 @app.command()

@@ -18,12 +18,13 @@ from typing import Any
 
 from amphion_core.atomic import atomic_writer, remove_temporaries
 from amphion_core.data import Drop, write_drops, write_shards
+from amphion_core.locking import file_lock
 from amphion_data.__about__ import __version__
 from amphion_data.card import data_card
 from amphion_data.corpus import Corpus
 from amphion_data.encoding import Encoder
 from amphion_data.inputs import forget_changed, inputs_record
-from amphion_data.locking import only_one
+from amphion_data.parts import iter_rows
 from amphion_data.plan import Plan, count_reasons, plan_preparation, refuse_faults
 from amphion_data.settings import PrepareSettings
 from amphion_data.splits import SPLITS
@@ -75,6 +76,7 @@ def prepare(
     *,
     split_list: str | Path | None = None,
     workers: int | None = None,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> PrepareReport:
     """Make shards of a corpus.
@@ -86,12 +88,14 @@ def prepare(
         settings: what to do.
         split_list: file of `ID<tab>SPLIT` lines that replaces the split by hash; rows it does not list are dropped.
         workers: processes; None takes one for each core. The output does not depend on it.
+        overwrite: replace what other rows or settings left in the folder, instead of refusing.
         progress: whether to show a progress bar on stderr.
 
     Raises:
         FileNotFoundError: the folder is not what the corpus needs.
-        ValueError: no row is usable, none is left to train on, or with `on_error="fail"` the first faulty row.
-        RuntimeError: another process prepares into the same folder.
+        ValueError: no row is usable, none is left to train on, the folder holds shards of other rows or settings, or
+            with `on_error="fail"` the first faulty row.
+        amphion_core.locking.LockedError: another process prepares into the same folder.
     """
     out = Path(out)
     plan = plan_preparation(corpus, source, settings or PrepareSettings(), split_list)
@@ -99,11 +103,11 @@ def prepare(
         raise ValueError(f"{out} is inside the corpus {plan.root}, which is only read; choose a folder outside")
     log.info("%s: %d rows; licence: %s", plan.corpus.title, plan.rows_in, plan.corpus.licence)
     out.mkdir(parents=True, exist_ok=True)
-    with only_one(out):
+    with file_lock(out / ".preparing.lock", what=f"the prepared corpus {out}"):
         remove_temporaries(out)
         asked = _asked(plan)
-        _forget_other_runs(out, asked, plan)
-        drops = [*plan.drops, *_write(plan, out, asked, workers or os.cpu_count() or 1, progress)]
+        _forget_other_runs(plan, out, asked, overwrite)
+        drops = [*plan.drops, *_write(plan, out, asked, workers or os.cpu_count() or 1, overwrite, progress)]
         refuse_faults(drops, plan.settings)
         report = _count(plan, out, drops)
         _finish(plan, report, drops, asked)
@@ -127,7 +131,9 @@ def _asked(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _write(plan: Plan, out: Path, asked: Mapping[str, Any], workers: int, progress: bool) -> list[Drop]:
+def _write(
+    plan: Plan, out: Path, asked: Mapping[str, Any], workers: int, overwrite: bool, progress: bool
+) -> list[Drop]:
     """Write the shards of every split; returns the rows that could not be encoded."""
     settings = plan.settings
     fingerprint = json.dumps({**asked, "settings": settings.to_dict() | {"on_error": None}}, sort_keys=True)
@@ -142,8 +148,11 @@ def _write(plan: Plan, out: Path, asked: Mapping[str, Any], workers: int, progre
             per_shard=settings.per_shard,
             workers=workers,
             fingerprint=fingerprint,
+            on_error=settings.on_error,
+            overwrite=overwrite,
             progress=progress,
         )
+        remove_temporaries(out / split)  # of workers that outlived a killed run by a moment
         drops += written.drops
     return drops
 
@@ -159,8 +168,8 @@ def _count(plan: Plan, out: Path, drops: Sequence[Drop]) -> PrepareReport:
     if not kept["train"]:
         raise ValueError(f"no usable row to train on: {counts}; the last: {drops[-1].id}: {drops[-1].detail}")
     warnings = Counter[str]()
-    for part in statistics.values():
-        warnings.update(part.warnings)
+    for row in iter_rows(out):
+        warnings.update(str(warning).partition(":")[0] for warning in row.extra.get("warnings", ()))
     return PrepareReport(out, plan.rows_in, kept, count_reasons(drops), dict(sorted(warnings.items())), statistics)
 
 
@@ -181,22 +190,31 @@ def _finish(plan: Plan, report: PrepareReport, drops: Sequence[Drop], asked: Map
     _put(out / "prepare.json", _json(record))
 
 
-def _forget_other_runs(out: Path, asked: Mapping[str, Any], plan: Plan) -> None:
+def _forget_other_runs(plan: Plan, out: Path, asked: Mapping[str, Any], overwrite: bool) -> None:
     """Remove what describes a run with other settings, and the shards of splits that this one does not have."""
     mark = out / "prepare.json"
-    if mark.is_file():
-        before = json.loads(mark.read_text(encoding="utf-8"))
-        if any(before.get(name) != value for name, value in json.loads(_json(asked)).items()):
-            for name in ("prepare.json", "README.md", "stats.json", "drops.jsonl"):
-                (out / name).unlink(missing_ok=True)
-    for split in SPLITS:
-        record = inputs_record(out / split)
-        if split not in plan.parts and record.exists():
-            for path in sorted((out / split).glob("shard-*")):
-                path.unlink()
-            with contextlib.suppress(OSError):  # something of the user's lies there
-                (out / split).rmdir()
-            record.unlink()
+    before = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+    differing = [name for name, value in _flat(asked).items() if before and _flat(before).get(name) != value]
+    gone = [split for split in SPLITS if split not in plan.parts and inputs_record(out / split).exists()]
+    if (differing or gone) and not overwrite:
+        what = f"other {', '.join(differing)}" if differing else f"a {gone[0]} split, which these rows don't have"
+        raise ValueError(f"{out} was made with {what}; choose another folder, or replace it with --overwrite")
+    if differing:
+        for name in ("prepare.json", "README.md", "stats.json", "drops.jsonl"):
+            (out / name).unlink(missing_ok=True)
+    for split in gone:
+        for path in sorted((out / split).glob("shard*")):
+            path.unlink()
+        (out / split / "drops.jsonl").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something of the user's lies there
+            (out / split).rmdir()
+        inputs_record(out / split).unlink()
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The corpus, settings and versions of a record, one level deep."""
+    settings = {name: value for name, value in record["settings"].items() if name != "on_error"}
+    return {"corpus": record["corpus"], "split_rule": record["split_rule"], **settings, **record["versions"]}
 
 
 def _note_empty(report: PrepareReport, settings: PrepareSettings) -> None:

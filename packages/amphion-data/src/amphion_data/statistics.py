@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from amphion_core.schema import Utterance
 from amphion_data.parts import open_parts
 
-__all__ = ["Histogram", "Statistics", "count_folder", "count_rows", "report_text"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from amphion_core.data import ShardSet
+
+__all__ = ["Histogram", "Statistics", "count_folder", "count_shards", "report_text"]
 
 
 @dataclass
@@ -37,12 +43,19 @@ class Histogram:
     least: float = float("inf")
     most: float = float("-inf")
 
-    def add(self, value: float) -> None:
-        """Count one value."""
-        self.counts[min(max(int((value - self.low) // self.width), 0), self.bins - 1)] += 1
-        self.count += 1
-        self.total += value
-        self.least, self.most = min(self.least, value), max(self.most, value)
+    def add(self, values: NDArray[np.floating]) -> None:
+        """Count (N,) values."""
+        import numpy as np
+
+        if not values.size:
+            return
+        places = np.clip((values - self.low) // self.width, 0, self.bins - 1).astype(np.int64)
+        for place, count in enumerate(np.bincount(places).tolist()):
+            if count:
+                self.counts[place] += count
+        self.count += values.size
+        self.total += math.fsum(values.tolist())
+        self.least, self.most = min(self.least, float(values.min())), max(self.most, float(values.max()))
 
     def to_dict(self) -> dict[str, Any]:
         """Smallest, mean and largest value, and `[lower edge, upper edge, count]` of each bin that is not empty."""
@@ -81,7 +94,6 @@ class Statistics:
     speakers: dict[str, float] = field(default_factory=dict)
     languages: dict[str, float] = field(default_factory=dict)
     sample_rates: Counter[int] = field(default_factory=Counter)
-    warnings: Counter[str] = field(default_factory=Counter)
     durations: Histogram = field(default_factory=lambda: Histogram("duration, s", 0, 1, 31))
     characters: Histogram = field(default_factory=lambda: Histogram("text, characters", 0, 20, 21))
     rates: Histogram = field(default_factory=lambda: Histogram("speaking rate, characters / s", 0, 2, 21))
@@ -92,23 +104,6 @@ class Statistics:
         """Hours of audio."""
         return self.seconds / 3600
 
-    def add(self, row: Utterance) -> None:
-        """Count one row."""
-        self.rows += 1
-        self.seconds += row.duration
-        self.speakers[row.speaker or ""] = self.speakers.get(row.speaker or "", 0.0) + row.duration
-        self.languages[row.language or ""] = self.languages.get(row.language or "", 0.0) + row.duration
-        self.sample_rates[row.sample_rate] += 1
-        self.durations.add(row.duration)
-        for warning in row.extra.get("warnings", ()):
-            self.warnings[str(warning).partition(":")[0]] += 1
-        if row.text is not None:
-            self.characters.add(len(row.text))
-            if row.duration > 0:
-                self.rates.add(len(row.text) / row.duration)
-        if isinstance(level := row.extra.get("level_db"), int | float):
-            self.levels.add(level)
-
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; rows that state no speaker or language count under the empty name."""
         return {
@@ -117,23 +112,33 @@ class Statistics:
             "speakers": {name: round(s / 3600, 6) for name, s in sorted(self.speakers.items())},
             "languages": {name: round(s / 3600, 6) for name, s in sorted(self.languages.items())},
             "sample_rates": {str(rate): count for rate, count in sorted(self.sample_rates.items())},
-            "warnings": dict(sorted(self.warnings.items())),
             **{name: getattr(self, name).to_dict() for name in ("durations", "characters", "rates", "levels")},
         }
 
 
-def count_rows(rows: Iterable[Utterance]) -> Statistics:
-    """Statistics of rows."""
-    found = Statistics()
-    for row in rows:
-        found.add(row)
+def count_shards(shards: ShardSet) -> Statistics:
+    """Statistics of a set, from its indices alone: no audio and no JSON is read."""
+    import numpy as np
+
+    seconds, characters = shards.durations, np.asarray(shards.column("characters"), np.float64)
+    found = Statistics(rows=len(shards), seconds=math.fsum(seconds.tolist()))
+    for totals, labels in ((found.speakers, shards.speakers), (found.languages, shards.languages)):
+        for label, duration in zip(labels, seconds.tolist(), strict=True):
+            totals[label or ""] = totals.get(label or "", 0.0) + duration
+    found.sample_rates.update(shards.sample_rates.tolist())
+    found.durations.add(seconds)
+    found.characters.add(characters[characters > 0])
+    spoken = (characters > 0) & (seconds > 0)
+    found.rates.add(characters[spoken] / seconds[spoken])
+    if "level_db" in shards.extras:
+        levels = np.asarray(shards.column("level_db"), np.float64)
+        found.levels.add(levels[np.isfinite(levels)])
     return found
 
 
 def count_folder(source: str | Path) -> dict[str, Statistics]:
-    """Statistics of each set of shards below a folder; see `open_parts`."""
-    parts = open_parts(source)
-    return {name: count_rows(shards.utterance(i) for i in range(len(shards))) for name, shards in parts.items()}
+    """Statistics of each set of shards below a folder; see `amphion_data.parts.open_parts`."""
+    return {name: count_shards(shards) for name, shards in open_parts(source).items()}
 
 
 def report_text(parts: Mapping[str, Statistics]) -> str:
