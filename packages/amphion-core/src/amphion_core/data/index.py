@@ -154,6 +154,12 @@ class Index:
         return [Drop(**json.loads(line)) for line in text.splitlines()]
 
     @property
+    def checksums(self) -> NDArray[np.uint32]:
+        """(M,) CRC-32 of every field of every row, in order."""
+        column: NDArray[np.uint32] = self._columns["member_crc"]
+        return column
+
+    @property
     def extras(self) -> list[str]:
         """Names of the further columns of numbers."""
         return [name.removeprefix("extra:") for name in self._columns if name.startswith("extra:")]

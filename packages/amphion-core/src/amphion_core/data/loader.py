@@ -191,9 +191,9 @@ class Loader(Generic[BatchT]):
         awaited = self._sent[0]
         under_way = ", ".join(str(planned.number) for planned in self._sent)
         return (
-            f"a process that loads data failed while batch {awaited.number} (epoch {awaited.epoch}) was awaited; being "
-            f"loaded were batches {under_way}. {error.rstrip('. ')}. Memory that runs out is the usual cause; workers=0 "
-            "loads in the main process and shows where it happens"
+            f"a process that loads data failed while batch {awaited.number} (epoch {awaited.epoch}) was awaited; "
+            f"being loaded were batches {under_way}. {error.rstrip('. ')}. Memory that runs out is the usual cause; "
+            "workers=0 loads in the main process and shows where it happens"
         )
 
     def _judge(self, planned: PlannedBatch, failures: list[_Failure]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,6 +131,18 @@ class ShardSet(Sequence[Record]):
             )
         array: NDArray[Any] = np.load(io.BytesIO(self._read(shard, place)), allow_pickle=False)
         return array
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with the ids, the order and the content of the rows, not with the place of the tars."""
+        digest = hashlib.blake2b(digest_size=16)
+        for shard in self._shards:
+            digest.update(shard.index.checksums.tobytes())
+        for part in (self.keys.offsets.astype(np.int64), self.keys.blob, self.durations):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        if self._rows is not None:
+            digest.update(self._rows.tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def durations(self) -> NDArray[np.float64]:

@@ -24,6 +24,8 @@ from .spectrum import stft_magnitude as stft_magnitude
 from .stft import amplitude_phase as amplitude_phase
 from .stft import inverse_stft as inverse_stft
 from .stft import stft as stft
+from .store import FeatureStore as FeatureStore
+from .store import StoredFeatures as StoredFeatures
 from .trackers import crepe_f0 as crepe_f0
 from .trackers import crepe_periodicity as crepe_periodicity
 from .trackers import fcpe_f0 as fcpe_f0
