@@ -17,4 +17,4 @@ def glide(start: float, end: float, sample_rate: int, duration: float = 0.5) -> 
     """Harmonic tone whose pitch moves from start to end in Hz, evenly in octaves."""
     time = np.arange(int(duration * sample_rate)) / sample_rate
     phase = 2 * np.pi * np.cumsum(start * (end / start) ** (time / duration)) / sample_rate
-    return 0.2 * np.sum([np.sin(k * phase) / k for k in range(1, 11)], axis=0)
+    return np.asarray(0.2 * np.sum([np.sin(k * phase) / k for k in range(1, 11)], axis=0))
