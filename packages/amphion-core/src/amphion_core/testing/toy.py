@@ -22,9 +22,10 @@ __all__ = ["ToyBatch", "ToyConfig", "ToyModel", "ToyRecipe", "ToyTask", "toy_rec
 
 
 class ToyConfig(Config):
-    """Size of the network."""
+    """Size of the network, and the share of its units that dropout leaves out."""
 
     dim: int = 8
+    dropout: float = 0.1
 
 
 class ToyModel(PretrainedModule[ToyConfig]):
@@ -36,7 +37,7 @@ class ToyModel(PretrainedModule[ToyConfig]):
     def __init__(self, config: ToyConfig) -> None:
         super().__init__(config)
         self.layers = nn.Sequential(
-            nn.Linear(4, config.dim), nn.BatchNorm1d(config.dim), nn.Tanh(), nn.Dropout(0.1), nn.Linear(config.dim, 4)
+            nn.Linear(4, config.dim), nn.BatchNorm1d(config.dim), nn.Tanh(), nn.Dropout(config.dropout), nn.Linear(config.dim, 4)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,6 +55,7 @@ class ToyRecipe(Recipe):
         rows: of the training set.
         valid_rows: of the validation set; 0 is an empty one.
         batch: rows of a batch.
+        noise: added to the inputs.
     """
 
     model: ToyConfig = ToyConfig()
@@ -61,6 +63,7 @@ class ToyRecipe(Recipe):
     rows: int = 40
     valid_rows: int = 6
     batch: int = 4
+    noise: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class ToyTask(Task[ToyRecipe, ToyBatch]):
 
     def step(self, batch: ToyBatch) -> Iterator[tuple[str, dict[str, Tensor]]]:
         """Judge, then generator."""
-        estimate = self.generator(batch.x + 0.01 * torch.randn_like(batch.x))
+        estimate = self.generator(batch.x + self.recipe.noise * torch.randn_like(batch.x))
         if self.judge is not None:
             real, fake = self.judge(batch.target), self.judge(estimate.detach())
             yield "judge", {"real": (1 - real).square().mean(), "fake": fake.square().mean()}

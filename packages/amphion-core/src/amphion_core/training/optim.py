@@ -62,7 +62,7 @@ class Schedule:
         """
         c = self.config
         if c.name == "noam":
-            return math.sqrt(c.warmup) * min(step**-0.5, step * c.warmup**-1.5)
+            return math.sqrt(c.warmup) * min(1.0 / math.sqrt(step), step / float(c.warmup) ** 1.5)
         rise = min(1.0, step / c.warmup) if c.warmup else 1.0
         if step <= c.warmup:
             return rise * self._plateau()

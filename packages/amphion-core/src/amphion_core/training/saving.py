@@ -8,10 +8,11 @@ import math
 import platform
 import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amphion_core import registry
 from amphion_core.card import make_card
 from amphion_core.config import read_mapping
 from amphion_core.hub import CONFIG_FILE, WEIGHTS_FILE, load_weights, read_weights, resolve, state_tensors
@@ -56,7 +57,7 @@ def save(trainer: Trainer, loader: Any) -> None:
         }
         tensors = {f"optimizer-{name}": phase.tensors() for name, phase in trainer.phases.items()}
         tensors["weights"] = state_tensors(trainer.task)
-        texts = {"recipe.yaml": trainer.recipe.to_yaml(), "versions.json": describe_versions(trainer)}
+        texts = {"recipe.yaml": trainer.recipe.to_yaml(), "versions.json": trainer.versions}
         content = Content(trainer.step, lambda folder: _export(trainer, folder), tensors, state, ranks, texts)
         trainer.progression.checkpoint = write_checkpoint(trainer.out, content)
         rotate(trainer.out, trainer.config.keep_last, trainer.config.keep_best)
@@ -84,9 +85,8 @@ def _number(value: float | None) -> float | None:
 
 def describe_versions(trainer: Trainer) -> str:
     """Versions of all that computes, and on what, as JSON."""
-    packages = sorted(
-        d.name for d in distributions() if d.name and d.name.lower().replace("_", "-").startswith("amphion-")
-    )
+    points = [point for group in registry.GROUPS for point in registry.entries(group).values()]
+    packages = ["amphion-core", *sorted({point.dist.name for point in points if point.dist is not None})]
     others = (
         "torch",
         "torchaudio",

@@ -93,6 +93,7 @@ class Trainer:
         self.progression = Progression()
         self._began = 0.0
         self._epoch = 0
+        self.versions = describe_versions(self)
 
     def fit(self) -> Finish:
         """Train until a bound of the recipe is reached, or a signal comes; the last step is in a checkpoint.
@@ -164,7 +165,7 @@ class Trainer:
         if not self.processes.main:
             return
         log.info("%s", summary_text(summary, str(self.device)))
-        for name, text in (("recipe.yaml", self.recipe.to_yaml()), ("versions.json", describe_versions(self))):
+        for name, text in (("recipe.yaml", self.recipe.to_yaml()), ("versions.json", self.versions)):
             with atomic_writer(self.out / name) as file:
                 file.write(text.encode())
         self._note(
