@@ -262,7 +262,7 @@ def _pack(columns: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> bytes
     for values in columns.values():
         body += [values.tobytes(), bytes(-values.nbytes % _ALIGN)]
     rest = b"".join(body)
-    return _PREFIX.pack(_MAGIC, len(text), zlib.crc32(rest)) + rest
+    return _PREFIX.pack(_MAGIC, len(text), zlib.crc32(rest, len(text))) + rest
 
 
 def _parse(data: bytes | mmap.mmap, where: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -274,7 +274,7 @@ def _parse(data: bytes | mmap.mmap, where: str) -> tuple[dict[str, Any], dict[st
     if magic != _MAGIC:
         raise IndexFileError(f"{where} is an index of version {magic[7]}, this is version {_MAGIC[7]}; remove it")
     with memoryview(data) as view, view[_PREFIX.size :] as rest:
-        if zlib.crc32(rest) != crc:
+        if zlib.crc32(rest, length) != crc:  # starting from the length covers it too
             raise IndexFileError(f"{where} is damaged: its checksum does not agree; remove it and it is made anew")
     head: dict[str, Any] = json.loads(data[_PREFIX.size : _PREFIX.size + length])
     start = -(-(_PREFIX.size + length) // _ALIGN) * _ALIGN

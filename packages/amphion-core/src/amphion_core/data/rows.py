@@ -11,9 +11,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from amphion_core.data.record import escape_key, unescape_key
 from amphion_core.schema import Utterance
 
-__all__ = ["RowError", "check_duration", "numbers", "parse_json", "utterance"]
+__all__ = ["RowError", "check_duration", "identity", "numbers", "parse_json", "utterance"]
 
 _PLAIN = {"id", "audio", "duration", "sample_rate", "text", "speaker", "language", "extra"}
 _EMILIA_KEPT = ("dnsmos", "phone_count", "wav")
@@ -89,6 +90,14 @@ def check_duration(values: Mapping[str, Any], decoded: float) -> str | None:
     if abs(stated - decoded) > max(0.1, 0.1 * decoded):
         raise RowError(words, "duration_mismatch")
     return words if abs(stated - decoded) > max(0.05, 0.01 * decoded) else None
+
+
+def identity(values: Mapping[str, Any], name: str) -> str:
+    """The id of a row whose member is called `name`; names that our writer escaped are undone by the JSON's id."""
+    stated = values.get("id", values.get("_id"))
+    if isinstance(stated, str) and "%" in name and stated != name and escape_key(stated) == name:
+        return unescape_key(name)
+    return name
 
 
 def numbers(row: Utterance) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -13,8 +14,8 @@ from typing import Literal, NamedTuple
 
 from amphion_core.audio import AudioError, info
 from amphion_core.data.index import Entry, IndexBuilder, Place
-from amphion_core.data.record import AUDIO_FIELDS, UNSAFE_FIELDS, Drop, escape_key, unescape_key
-from amphion_core.data.rows import RowError, check_duration, numbers, parse_json, utterance
+from amphion_core.data.record import AUDIO_FIELDS, UNSAFE_FIELDS, Drop
+from amphion_core.data.rows import RowError, check_duration, identity, numbers, parse_json, utterance
 from amphion_core.data.tar import BLOCK, Member, TarError, members
 
 __all__ = ["scan"]
@@ -70,37 +71,37 @@ def scan(
     return builder, drops
 
 
-def read_at(path: Path) -> tuple[int, Callable[[int, int], bytes]]:
-    """Size of a file, and a function that gives `size` bytes at `offset`; the file is closed with the function."""
-    file = path.open("rb", buffering=0)
-    size = file.seek(0, os.SEEK_END)
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[tuple[int, Callable[[int, int], bytes]]]:
+    with path.open("rb", buffering=0) as file:
 
-    def read(offset: int, count: int) -> bytes:
-        file.seek(offset)
-        data = file.read(count)
-        return data if data is not None else b""
+        def read(offset: int, count: int) -> bytes:
+            file.seek(offset)
+            return file.read(count) or b""
 
-    return size, read
+        yield file.seek(0, os.SEEK_END), read
 
 
 def _listed(tar: Path, drops: list[Drop]) -> list[Member]:
-    size, read = read_at(tar)
-    if size == 0:
-        raise ValueError(f"{tar} is empty: 0 bytes; fetch or write it again")
-    if read(0, 2) == b"\x1f\x8b":
-        raise ValueError(f"{tar} is compressed by gzip and can't be read at random; unpack it to a plain tar first")
-    found: list[Member] = []
-    try:
-        for member in members(read, size):
-            found.append(member)  # one by one: those before the damage are good
-    except TarError as error:
-        if not found:
-            raise ValueError(f"{tar} is no tar, or its beginning is destroyed: {error}") from None
-        drops.append(Drop(tar.name, str(tar), error.reason, f"{error}; {len(found)} members before are whole", _STAGE))
-    else:
-        if read(max(0, size - BLOCK), BLOCK).strip(b"\0"):
-            _log.warning("%s has no end marker; its %d members are whole", tar, len(found))
-    return found
+    with _reading(tar) as (size, read):
+        if size == 0:
+            raise ValueError(f"{tar} is empty: 0 bytes; fetch or write it again")
+        if read(0, 2) == b"\x1f\x8b":
+            raise ValueError(f"{tar} is compressed by gzip and can't be read at random; unpack it to a plain tar first")
+        found: list[Member] = []
+        try:
+            for member in members(read, size):
+                found.append(member)  # one by one: those before the damage are good
+        except TarError as error:
+            if not found:
+                raise ValueError(f"{tar} is no tar, or its beginning is destroyed: {error}") from None
+            drops.append(
+                Drop(tar.name, str(tar), error.reason, f"{error}; {len(found)} members before are whole", _STAGE)
+            )
+        else:
+            if read(max(0, size - BLOCK), BLOCK).strip(b"\0"):
+                _log.warning("%s has no end marker; its %d members are whole", tar, len(found))
+        return found
 
 
 def _grouped(tar: Path, listed: Sequence[Member], drops: list[Drop]) -> list[_Group]:
@@ -177,13 +178,13 @@ def _rows(tar: Path, groups: Sequence[_Group], expected: _Expected, workers: int
 
 
 def _chunk(tar: Path, groups: Sequence[_Group], *, expected: _Expected) -> list[Entry | Drop]:
-    _, read = read_at(tar)
     results: list[Entry | Drop] = []
-    for group in groups:
-        try:
-            results.append(_entry(tar, group, read, expected))
-        except (AudioError, RowError) as error:
-            results.append(Drop(group.key, str(tar), error.reason, str(error), _STAGE))
+    with _reading(tar) as (_, read):
+        for group in groups:
+            try:
+                results.append(_entry(tar, group, read, expected))
+            except (AudioError, RowError) as error:
+                results.append(Drop(group.key, str(tar), error.reason, str(error), _STAGE))
     return results
 
 
@@ -196,7 +197,7 @@ def _entry(tar: Path, group: _Group, read: Callable[[int, int], bytes], expected
     if "json" not in content and expected.json:
         raise RowError(f"no json beside {', '.join(sorted(content))}; other rows have one")
     values = parse_json(content["json"]) if "json" in content else {}
-    key = _identity(values, group.key)
+    key = identity(values, group.key)
     if audio is None:
         row = utterance(values, key, duration=_stated(values), sample_rate=_rate(values))
     else:
@@ -216,14 +217,6 @@ def _entry(tar: Path, group: _Group, read: Callable[[int, int], bytes], expected
         len(row.text or ""),
         numbers(row),
     )
-
-
-def _identity(values: dict[str, object], name: str) -> str:
-    # Names that our writer escaped: the JSON has the id as it was.
-    stated = values.get("id", values.get("_id"))
-    if isinstance(stated, str) and "%" in name and stated != name and escape_key(stated) == name:
-        return unescape_key(name)
-    return name
 
 
 def _stated(values: dict[str, object]) -> float:

@@ -6,10 +6,13 @@ destroyed or cut, so it can't be used to read what others wrote.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 __all__ = ["BLOCK", "END", "Member", "StreamCheck", "TarError", "header", "members", "padding"]
+
+_log = logging.getLogger(__name__)
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -108,6 +111,8 @@ def members(read: Callable[[int, int], bytes], total: int) -> Iterator[Member]:
         else:
             yield parser.member(block, kind, start, size)
         at = start + size + (-size % BLOCK)
+    if at > total:
+        raise TarError(f"cut behind the last member, {at - total} bytes before its block ends", "truncated_audio")
 
 
 class StreamCheck:
@@ -154,6 +159,8 @@ class StreamCheck:
         """
         if self._held or self._skip:
             raise TarError(f"the archive was cut at byte {self._at}", "truncated_audio")
+        if not self._ended:
+            _log.warning("the archive has no end marker; its members are whole up to byte %d", self._at)
 
     def _take(self, block: bytes) -> None:
         if self._kept is not None:
