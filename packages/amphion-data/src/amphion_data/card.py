@@ -20,7 +20,13 @@ def data_card(corpus: Corpus, statistics: Mapping[str, Statistics], record: Mapp
         record: what `prepare.json` holds: counts, settings, versions.
     """
     lines = [f"# Shards of {corpus.title}", ""]
-    lines += [f"Licence of the data: {corpus.licence}.", f"Source: {corpus.source}.", ""]
+    lines += [f"Licence of the data: {record['about']['licence']}.", f"Source: {corpus.source}.", ""]
+    if corpus.clips not in (None, record["rows_in"]):
+        lines += [
+            f"{corpus.title} has {corpus.clips:,} clips, this folder had {record['rows_in']:,} rows: a part of it, or "
+            "other recordings in the same layout, whose licence and source are then not those above.",
+            "",
+        ]
     lines += [
         "| split | rows | hours | speakers | languages | sample rates, Hz |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from amphion_core.data import ShardSet
-from amphion_data.parts import open_parts
+from amphion_core.data.index import Index, IndexFileError, index_path, probe
 
 __all__ = ["CheckReport", "check_folder"]
 
@@ -43,15 +43,43 @@ def check_folder(source: str | Path, *, workers: int | None = None) -> CheckRepo
         FileNotFoundError: there are no shards.
     """
     source = Path(source)
-    open_parts(source)
     tars = [source] if source.is_file() else sorted(source.rglob("*.tar"))
-    workers = min(workers or os.cpu_count() or 1, len(tars))
+    if not tars:
+        raise FileNotFoundError(f"no shards (*.tar) in {source}")
+    changed = {tar: fault for tar in tars if (fault := _check_index(tar))}
+    intact = [tar for tar in tars if tar not in changed]  # the others are not opened: that would make a new index
+    folders = sorted({tar.parent for tar in tars} - {tar.parent for tar in changed})
+    faults = [*changed.values(), *(fault for folder in folders for fault in _check_whole(folder, source))]
+    workers = min(workers or os.cpu_count() or 1, len(intact))
     if workers <= 1:
-        results = [_check_shard(tar) for tar in tars]
+        results = [_check_shard(tar) for tar in intact]
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = list(pool.map(_check_shard, tars))
-    return CheckReport(sum(n for n, _ in results), len(tars), tuple(fault for _, faults in results for fault in faults))
+            results = list(pool.map(_check_shard, intact))
+    faults += [fault for _, found in results for fault in found]
+    return CheckReport(sum(count for count, _ in results), len(tars), tuple(faults))
+
+
+def _check_index(tar: Path) -> str:
+    """What is wrong between a shard and its index; empty where they agree or there is none."""
+    try:
+        noted = Index.load(index_path(tar)).head["probe"]
+    except FileNotFoundError:
+        return ""
+    except IndexFileError as error:
+        return str(error)
+    return "" if noted == probe(tar) else f"{tar.name}: it is not the file that its index was made of"
+
+
+def _check_whole(folder: Path, source: Path) -> list[str]:
+    """Whether a folder has all the shards that were written to it; nothing to say of a single shard."""
+    if source.is_file():
+        return []
+    try:
+        ShardSet.open(folder)
+    except (ValueError, OSError) as error:
+        return [str(error)]
+    return []
 
 
 def _check_shard(tar: Path) -> tuple[int, list[str]]:

@@ -136,7 +136,7 @@ def _write(
 ) -> list[Drop]:
     """Write the shards of every split; returns the rows that could not be encoded."""
     settings = plan.settings
-    fingerprint = json.dumps({**asked, "settings": settings.to_dict() | {"on_error": None}}, sort_keys=True)
+    fingerprint = json.dumps({**asked, "settings": _deciding(settings.to_dict())}, sort_keys=True)
     drops: list[Drop] = []
     for split, rows in plan.parts.items():
         log.info("%s: %d rows", split, len(rows))
@@ -182,7 +182,7 @@ def _finish(plan: Plan, report: PrepareReport, drops: Sequence[Drop], asked: Map
         "dropped": dict(report.dropped),
         "warnings": dict(report.warnings),
         **asked,
-        "about": plan.corpus.facts(),
+        "about": plan.corpus.facts() | ({"licence": licence} if (licence := plan.settings.licence) else {}),
     }
     write_drops(out / "drops.jsonl", drops)
     _put(out / "stats.json", _json({split: part.to_dict() for split, part in report.statistics.items()}))
@@ -213,8 +213,13 @@ def _forget_other_runs(plan: Plan, out: Path, asked: Mapping[str, Any], overwrit
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
     """The corpus, settings and versions of a record, one level deep."""
-    settings = {name: value for name, value in record["settings"].items() if name != "on_error"}
+    settings = _deciding(record["settings"])
     return {"corpus": record["corpus"], "split_rule": record["split_rule"], **settings, **record["versions"]}
+
+
+def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those settings that the bytes of shards depend on."""
+    return {name: value for name, value in settings.items() if name not in ("on_error", "licence")}
 
 
 def _note_empty(report: PrepareReport, settings: PrepareSettings) -> None:

@@ -30,6 +30,7 @@ class PrepareSettings(Config):
         on_error: whether a faulty row is recorded in `drops.jsonl` or ends the run.
         require_text: whether audio without text is dropped.
         speaker: label of rows that state none; None leaves them so. So is `language`.
+        licence: of the data, for the card; None takes what is known of the corpus.
     """
 
     sample_rate: int | None = Field(None, ge=1000, le=384_000)
@@ -49,6 +50,7 @@ class PrepareSettings(Config):
     require_text: bool = True
     speaker: str | None = None
     language: str | None = None
+    licence: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
