@@ -162,8 +162,8 @@ def _check_range(mel: Tensor, config: MelConfig) -> None:
         )
     if config.log == "ln" and config.mean == 0 and config.std == 1:
         other = math.log10(config.log_floor)
-        # Silence clamped before a decimal logarithm gives this very value again and again.
-        if least > other - 1e-5 and int((mel < other + 1e-5).sum()) > 1:
+        # Silence clamped before a decimal logarithm gives this very value again and again, below all others.
+        if other - 1e-5 < least < most - 1 and int((mel < other + 1e-5).sum()) > 1:
             raise ValueError(
                 f"the least mel value is {least:.3f}, many times: the floor of a mel with log10, but this vocoder "
                 f"takes the natural logarithm; multiply by {math.log(10):.4f}"

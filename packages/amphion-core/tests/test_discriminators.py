@@ -1,0 +1,121 @@
+import pytest
+import torch
+
+from amphion_core.config import Config
+from amphion_core.discriminators import (
+    DiscriminatorConfig,
+    Discriminators,
+    MultiPeriodDiscriminator,
+    MultiResolutionSpectrogramDiscriminator,
+    MultiScaleDiscriminator,
+    PeriodConfig,
+    ScaleConfig,
+    SpectrogramConfig,
+)
+
+PERIOD = PeriodConfig(channels=(4, 8, 8, 8, 8))
+SCALE = ScaleConfig(channels=(8, 8, 8, 8), kernel_sizes=(5, 9, 9, 5), strides=(1, 2, 4, 1), groups=(1, 2, 4, 1))
+SPECTROGRAM = SpectrogramConfig(n_ffts=(32, 128), channels=4, max_channels=8)
+KINDS = [
+    (MultiPeriodDiscriminator, PERIOD, 5),
+    (MultiScaleDiscriminator, SCALE, 3),
+    (MultiResolutionSpectrogramDiscriminator, SPECTROGRAM, 2),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "count"), KINDS)
+def test_one_verdict_for_each_sub_discriminator(kind, config, count):
+    verdicts = kind(config)(torch.randn(2, 1001))
+    assert len(verdicts) == count
+    assert all(len(verdict) > 2 and verdict[-1].shape[:2] == (2, 1) for verdict in verdicts)
+
+
+@pytest.mark.parametrize(("kind", "config", "count"), KINDS)
+def test_items_of_a_batch_are_judged_apart(kind, config, count):
+    torch.manual_seed(0)
+    judge = kind(config).eval()
+    wav = torch.randn(2, 1000)
+    together, alone = judge(wav), judge(wav[1:])
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one[-1][1:], other[-1])
+
+
+@pytest.mark.parametrize(("kind", "config", "count"), KINDS)
+def test_a_few_steps_tell_two_sounds_apart(kind, config, count):
+    torch.manual_seed(0)
+    judge = kind(config)
+    optimizer = torch.optim.Adam(judge.parameters(), 3e-3)
+    real, fake = torch.randn(2, 1, 1000) * torch.tensor([[[0.3]], [[0.05]]])
+    losses = []
+    for _ in range(8):
+        terms = [
+            (1 - r[-1]).square().mean() + f[-1].square().mean() for r, f in zip(judge(real), judge(fake), strict=True)
+        ]
+        losses.append(torch.stack(terms).sum())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.95 * losses[0]
+
+
+def test_period_discriminator_sees_each_phase_by_itself():
+    torch.manual_seed(0)
+    judge = MultiPeriodDiscriminator(PERIOD.updated(periods=[4])).eval()
+    wav = torch.randn(1, 400)
+    changed = wav.clone()
+    changed[:, 1::4] += 1
+    differing = (judge(wav)[0][-1] != judge(changed)[0][-1]).any(dim=2).flatten()
+    assert differing.tolist() == [False, True, False, False]
+
+
+def test_last_stride_is_an_option():
+    strides = PeriodConfig(strides=(3, 3, 3, 3, 3)).strides
+    small = PERIOD.updated(strides=list(strides), periods=[2])
+    wav = torch.randn(1, 2000)
+    assert MultiPeriodDiscriminator(small)(wav)[0][-1].shape[2] < MultiPeriodDiscriminator(PERIOD)(wav)[0][-1].shape[2]
+
+
+def test_each_scale_hears_half_the_rate():
+    lengths = [verdict[0].shape[-1] for verdict in MultiScaleDiscriminator(SCALE)(torch.randn(1, 1024))]
+    assert lengths == [1024, 513, 257]
+
+
+def test_first_scale_has_spectral_norm_the_others_weight_norm():
+    keys = list(MultiScaleDiscriminator(SCALE).state_dict())
+    assert any(key.startswith("discriminators.0") and key.endswith("_u") for key in keys)
+    assert not any(key.startswith("discriminators.1") and key.endswith("_u") for key in keys)
+
+
+def test_an_ensemble_joins_the_verdicts_in_order():
+    judge = Discriminators([SPECTROGRAM, PERIOD]).eval()
+    wav = torch.randn(1, 800)
+    joined = judge(wav)
+    assert len(joined) == 7
+    assert torch.equal(joined[0][-1], judge.members[0](wav)[0][-1])
+
+
+def test_an_ensemble_of_none_is_refused():
+    with pytest.raises(ValueError, match="at least one discriminator"):
+        Discriminators([])
+
+
+def test_recipe_chooses_the_kind_by_name():
+    class Recipe(Config):
+        discriminators: tuple[DiscriminatorConfig, ...]
+
+    parsed = Recipe.parse({"discriminators": [{"name": "scale"}, {"name": "period", "periods": [2, 3]}]})
+    assert [type(config) for config in parsed.discriminators] == [ScaleConfig, PeriodConfig]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "words"),
+    [
+        (PeriodConfig, {"channels": [4, 8]}, "2 channels and 5 strides"),
+        (PeriodConfig, {"periods": []}, "periods must be 1 or more"),
+        (ScaleConfig, {"groups": [1]}, "one value for each layer"),
+        (SpectrogramConfig, {"hops": [32]}, "hops has 1 values for 5 transforms"),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(kind, values, words):
+    with pytest.raises(ValueError, match=words):
+        kind.parse(values)

@@ -1,0 +1,125 @@
+"""What every vocoder of the package promises, held against the contract that a stranger's plug-in can run too."""
+
+import pytest
+import torch
+
+from amphion_core import registry
+from amphion_core.features import MelConfig
+from amphion_core.testing import check_vocoder
+from amphion_vocoders import (
+    GriffinLim,
+    GriffinLimConfig,
+    HiFiGAN,
+    HiFiGANConfig,
+    Vocos,
+    VocosConfig,
+    World,
+    WorldConfig,
+)
+from amphion_vocoders.synthesis import check_mel, synthesize_batch, synthesize_stream
+
+MEL = MelConfig(n_fft=256, win_length=256, hop_length=64, n_mels=20)
+CENTERED = MEL.updated(padding="center")
+
+
+def hifigan(**changes):
+    values = dict(channels=16, rates=(8, 4, 2), kernel_sizes=(16, 8, 4), block_kernel_sizes=(3, 5))
+    values |= dict(block_dilations=((1, 3), (1, 2)), mel=MEL) | changes
+    torch.manual_seed(0)
+    return HiFiGAN(HiFiGANConfig(**values)).eval()
+
+
+def vocos(**changes):
+    torch.manual_seed(0)
+    return Vocos(VocosConfig(**(dict(mel=MEL, dim=16, intermediate_dim=32, num_layers=2) | changes))).eval()
+
+
+VOCODERS = {
+    "hifigan": hifigan,
+    "hifigan-block-2": lambda: hifigan(block=2),
+    "hifigan-folded": lambda: hifigan().fold(),
+    "vocos": vocos,
+    "vocos-center": lambda: vocos(mel=CENTERED, padding="center"),
+    "griffin-lim": lambda: GriffinLim(GriffinLimConfig(mel=MEL, iterations=4)),
+    "griffin-lim-center": lambda: GriffinLim(GriffinLimConfig(mel=CENTERED, iterations=2)),
+    "world": lambda: World(WorldConfig(mel=MEL)),
+}
+
+
+@pytest.mark.parametrize("name", VOCODERS)
+def test_contract_is_kept(name):
+    # Griffin-Lim divides by magnitudes near 0, so that rounding grows with each iteration.
+    check_vocoder(VOCODERS[name](), atol=2e-3 if name.startswith("griffin") else 1e-5)
+
+
+@pytest.mark.parametrize("name", ["griffin-lim", "hifigan", "vocos", "world"])
+def test_all_are_found_by_their_names(name):
+    assert registry.find("vocoders", name).name == name
+
+
+@pytest.mark.parametrize("name", ["hifigan", "vocos", "griffin-lim"])
+def test_long_input_in_pieces_equals_the_whole(name):
+    vocoder = VOCODERS[name]()
+    frames = torch.randn(1, MEL.n_mels, 260).clamp(-2, 2) - 3
+    if name == "griffin-lim":
+        frames = torch.cat([frames, torch.zeros(1, MEL.n_fft // 2 + 1, 260)], dim=1)
+        network = vocoder._network
+    else:
+        network = vocoder
+    with torch.no_grad():
+        pieces = synthesize_batch(network, frames, None, hop_length=64, context=vocoder.context, max_frames=50)
+        torch.testing.assert_close(pieces, network(frames), atol=1e-3 if name == "griffin-lim" else 1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["hifigan", "hifigan-block-2", "vocos"])
+def test_context_is_enough_and_not_more_than_twice_what_is_needed(name):
+    vocoder = VOCODERS[name]().double()
+    mel = torch.randn(1, MEL.n_mels, 121, dtype=torch.float64, requires_grad=True)
+    middle = vocoder(mel)[0, 60 * 64 : 61 * 64].square().sum()
+    (gradient,) = torch.autograd.grad(middle, mel)
+    reached = gradient[0].abs().sum(0).nonzero().flatten()
+    needed = max(60 - int(reached.min()), int(reached.max()) - 60)
+    assert needed <= vocoder.context <= 2 * needed
+
+
+def test_network_is_given_bounded_pieces():
+    seen = []
+
+    def network(frames):
+        seen.append(frames.shape[-1])
+        return frames[:, 0].repeat_interleave(2, 1)
+
+    frames = torch.arange(1000.0)[None, None]
+    wav = synthesize_batch(network, frames, None, hop_length=2, context=5, max_frames=100)
+    assert max(seen) <= 110
+    assert torch.equal(wav, frames[:, 0].repeat_interleave(2, 1))
+
+
+def test_stream_is_behind_by_its_context_only():
+    steps = []
+    chunks = (steps.append(i) or torch.zeros(1, 1) for i in range(20))
+    first = next(synthesize_stream(lambda f: f[:, 0], chunks, hop_length=1, context=6))
+    assert first.shape == (1,)
+    assert len(steps) == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda mel: mel[0], "add the batch axis"),
+        (lambda mel: mel.mT, "transpose it"),
+        (lambda mel: mel[:, :7], "has 7 bands, this vocoder takes 20"),
+        (lambda mel: mel[:, :, :0], "no frames"),
+        (lambda mel: mel * 20 / 2.3, "decibels"),
+        (lambda mel: mel.clamp(min=-11.5) / 2.302585093, "log10"),
+        (lambda mel: torch.where(mel > -3, torch.inf, mel), "NaN or infinite"),
+    ],
+)
+def test_what_is_no_mel_of_the_vocoder_is_refused_with_what_to_do(change, words):
+    mel = torch.linspace(-12, 1, 20 * 30).reshape(1, 20, 30).clamp(min=-11.512925)
+    check_mel(mel, MEL)
+    if words == "log10":
+        mel = mel.clamp(min=-11.512925465)
+        change = lambda value: value.clamp(min=-11.512925465) / 2.302585093  # noqa: E731
+    with pytest.raises(ValueError, match=words):
+        check_mel(change(mel), MEL)
