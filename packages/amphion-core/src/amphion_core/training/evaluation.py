@@ -79,13 +79,12 @@ class Evaluation:
             means["total"] = sum(means.values())
         return means
 
-    def samples(self, autocast: Callable[[], contextlib.AbstractContextManager[Any]]) -> list[Sample]:
-        """What the task makes of the first validation batch; empty where there is none."""
+    def samples(self) -> list[Sample]:
+        """What the task makes of the first validation batch, in float32; empty where there is none."""
         batch = next(self._batches(), None)
         if batch is None:
             return []
-        with autocast():
-            return list(self._task.sample(batch))
+        return list(self._task.sample(batch))
 
     def _batches(self) -> Iterator[Any]:
         if self._loader is None:
@@ -109,7 +108,7 @@ def save_samples(folder: Path, samples: list[Sample]) -> list[str]:
             if sample.wav.size == 0 or not np.isfinite(sample.wav).all():
                 faults.append(f"{name}: a waveform of shape {sample.wav.shape} that is empty or not finite")
             else:
-                audio.save(folder / f"{name}.wav", sample.wav, sample.sample_rate)
+                audio.save(folder / f"{name}.wav", np.asarray(sample.wav, np.float32), sample.sample_rate)
         if sample.picture is not None:
             with atomic_writer(folder / f"{name}.png") as file:
                 file.write(png(sample.picture))

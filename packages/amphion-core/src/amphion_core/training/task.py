@@ -104,7 +104,7 @@ class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):
         """Figures of one validation batch by name, scalars, without gradient; the trainer averages them."""
 
     def sample(self, batch: BatchT) -> Iterator[Sample]:
-        """Audio and pictures for the log, from the first validation batch."""
+        """Audio and pictures for the log, from the first validation batch; in float32 whatever the precision."""
         return iter(())
 
     def state(self) -> dict[str, Any]:

@@ -353,7 +353,7 @@ class Trainer:
         if not self.processes.main:
             return
         with self._average(), isolated(self.recipe.seed):
-            samples = self._evaluation.samples(self._autocast)
+            samples = self._evaluation.samples()
         for fault in save_samples(self.out / "samples" / f"step-{self.step:08d}", samples):
             self._note(f"sample not written: {fault}")
         if self._board is not None:
