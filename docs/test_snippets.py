@@ -1,18 +1,21 @@
 """The snippets of the documentation and of the READMEs run as they stand, page by page, in an empty folder.
 
-`python` blocks of a page run in order in one namespace, `bash` blocks by `bash -e` in the same folder. `console`,
-`text`, `yaml` and `toml` blocks are for reading; a `yaml` or `toml` block that begins with `# file: NAME` is written
-to that file first. A page whose blocks all are for reading is not a test.
+`python` blocks of a page run in order in one namespace, `bash` blocks by `bash -e` in the same folder. A block of any
+language that begins with `# file: NAME` is written to that file instead; a pyproject.toml is installed as
+`pip install -e` would, but into the folder of the test. All other blocks are for reading.
 """
 
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from amphion_core import registry
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("packages/*/README.md")), ROOT / "README.md"]
@@ -41,6 +44,28 @@ def runs(page):
     return any(block.language in ("python", "bash") for block in blocks(page))
 
 
+def install(project, site, monkeypatch):
+    """Declare a project's entry points and sources below a folder that is on the path."""
+    table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+    info = site / f"{table['name'].replace('-', '_')}-{table['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {table['name']}\nVersion: {table['version']}\n")
+    groups = table.get("entry-points", {}).items()
+    lines = [line for group, points in groups for line in (f"[{group}]", *(f"{k} = {v}" for k, v in points.items()))]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    source = project.parent / "src"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(source), os.environ["PYTHONPATH"])))
+    monkeypatch.syspath_prepend(str(source))
+    registry.entries.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def forget_installed_projects():
+    """Entry points of one page are not those of the next."""
+    yield
+    registry.entries.cache_clear()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=name)
 def test_every_snippet_of_the_page_runs(page, tmp_path, monkeypatch):
@@ -57,7 +82,9 @@ def test_every_snippet_of_the_page_runs(page, tmp_path, monkeypatch):
             target = tmp_path / given[1]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.text, encoding="utf-8")
-        if block.language == "python":
+            if target.name == "pyproject.toml":
+                install(target, tmp_path, monkeypatch)
+        elif block.language == "python":
             code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
             exec(code, namespace)
         elif block.language == "bash":
