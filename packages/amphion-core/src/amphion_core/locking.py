@@ -8,11 +8,11 @@ import importlib
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LockedError", "file_lock"]
+__all__ = ["LockedError", "content_lock", "file_lock"]
 
 _log = logging.getLogger(__name__)
 _POLL = 0.05  # s between two attempts
@@ -36,17 +36,53 @@ def file_lock(path: str | Path, *, wait: float = 0.0, what: str = "this") -> Ite
         LockedError: another process still holds it after `wait`.
     """
     path = Path(path)
-    deadline = time.monotonic() + wait
-    while (file := _acquired(path)) is None:
-        if time.monotonic() >= deadline:
-            raise LockedError(f"{what} is in use by another process (lock {path}); wait until it ends, or stop it")
-        time.sleep(_POLL)
+    file = _waited(lambda: _acquired(path), path, wait, what)
     try:
         yield
     finally:
         if os.name != "nt":  # Windows can't remove an open file; there it stays, empty and unlocked
             path.unlink(missing_ok=True)
         file.close()
+
+
+@contextlib.contextmanager
+def content_lock(path: str | Path, *, wait: float = 0.0, what: str = "this") -> Iterator[None]:
+    """Hold a lock on a file that exists and is only read, so that nothing is written beside it.
+
+    It binds only those who ask for it. Where the system has no such locks (Windows, some network disks) the block runs
+    without. Arguments and errors as for `file_lock`.
+    """
+    if os.name == "nt":
+        yield
+        return
+    path = Path(path)
+    fcntl = importlib.import_module("fcntl")
+    with path.open("rb") as file:
+        _waited(lambda: _flocked(fcntl, file, path), path, wait, what)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # also for processes that were forked meanwhile
+
+
+def _waited(attempt: Callable[[], Any | None], path: Path, wait: float, what: str) -> Any:
+    deadline = time.monotonic() + wait
+    while (held := attempt()) is None:
+        if time.monotonic() >= deadline:
+            raise LockedError(f"{what} is in use by another process (lock {path}); wait until it ends, or stop it")
+        time.sleep(_POLL)
+    return held
+
+
+def _flocked(fcntl: Any, file: Any, path: Path) -> Any | None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _BUSY:
+            return None
+        _log.info("no lock on %s: %s", path, error)
+    return file
 
 
 def _acquired(path: Path) -> Any | None:

@@ -1,7 +1,8 @@
 """Shards over http(s): fetched whole into the cache, or streamed once from front to back.
 
-Streams go through the webdataset library, which groups the members of a tar into samples. It is kept from what makes
-it unsafe: no default decoder (which runs pickles), no addresses of its own (`pipe:` runs a shell).
+Streams go through the webdataset library, which groups the members of a tar into samples. What makes it unsafe is not
+used: neither its decoder, which runs pickles, nor its addresses, of which `pipe:` runs a shell. `WDS_SECURE=1` blocks
+both, and local files too, for the whole process; so it is left to whoever calls that library directly.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ import logging
 import os
 import re
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
@@ -98,7 +97,8 @@ def stream(sources: str | Path | Sequence[str | Path], *, retries: int = 5, wait
         FileNotFoundError: there is no such file.
         ConnectionError: as for `download`.
     """
-    library = _webdataset()
+    import webdataset.tariterators as library
+
     for source in [sources] if isinstance(sources, str | Path) else sources:
         with _Checked(_opened(source, retries, wait), str(source)) as bytes_:
             files = library.tar_file_expander([{"url": str(source), "stream": bytes_}], select_files=_safe)
@@ -220,19 +220,6 @@ class _Checked:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _webdataset() -> ModuleType:
-    before = os.environ.get("WDS_SECURE")
-    if "webdataset" not in sys.modules:
-        os.environ["WDS_SECURE"] = "1"  # read once, at the import
-    try:
-        import webdataset.tariterators as library
-    finally:
-        if before is None:
-            os.environ.pop("WDS_SECURE", None)
-    module: ModuleType = library
-    return module
 
 
 def _checked(url: str) -> str:

@@ -17,6 +17,7 @@ from amphion_core.data.index import Entry, IndexBuilder, Place
 from amphion_core.data.record import AUDIO_FIELDS, UNSAFE_FIELDS, Drop
 from amphion_core.data.rows import RowError, check_duration, identity, numbers, parse_json, utterance
 from amphion_core.data.tar import BLOCK, Member, TarError, members
+from amphion_core.data.workers import end_with_parent
 
 __all__ = ["scan"]
 
@@ -169,7 +170,7 @@ def _rows(tar: Path, groups: Sequence[_Group], expected: _Expected, workers: int
     work = functools.partial(_chunk, tar, expected=expected)
     chunks = [groups[k : k + _CHUNK] for k in range(0, len(groups), _CHUNK)]
     if workers > 1 and len(chunks) > 1:
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
             for rows in pool.map(work, chunks):
                 yield from rows
     else:

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from amphion_core.atomic import TEMPORARY
 from amphion_core.cache import cache_folder
 from amphion_core.data.index import Index, IndexFileError, index_path, probe
 from amphion_core.data.record import Drop
-from amphion_core.locking import LockedError, file_lock
+from amphion_core.locking import content_lock
 
 __all__ = ["Shard", "open_shards"]
 
@@ -167,23 +167,16 @@ def _open(tar: Path, workers: int, on_error: Literal["record", "fail"]) -> Shard
         if on_error == "fail" and found.index.head.get("made_by") == "scan" and (drops := found.index.drops):
             raise ValueError(f"{tar}: {drops[0].id}: {drops[0].reason}: {drops[0].detail} ({len(drops)} in all)")
         return found
-    beside = index_path(tar)
-    for kept in (beside, _cached_path(tar)):
-        if kept is None:
-            continue
-        try:
-            with file_lock(kept.with_name(f".{kept.name[:200]}.lock"), wait=_PATIENCE, what=f"the index of {tar}"):
-                return _existing(tar) or _make(tar, kept, workers, on_error)
-        except (OSError, LockedError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            _log.info("the index of %s can't be kept there: %s", tar, error)
-    _log.warning("no place for the index of %s; it is kept in memory and made again the next time", tar)
-    return _make(tar, None, workers, on_error)
+    with content_lock(tar, wait=_PATIENCE, what=f"the index of {tar}"):
+        found = _existing(tar)  # another process may have made it meanwhile
+        if found is not None:
+            return found
+        return _make(tar, workers, on_error)
 
 
 def _existing(tar: Path) -> Shard | None:
-    for path in (index_path(tar), _cached_path(tar)):
+    for place in _PLACES:
+        path = place(tar)
         if path is None:
             continue
         try:
@@ -199,21 +192,31 @@ def _existing(tar: Path) -> Shard | None:
     return None
 
 
-def _make(tar: Path, kept: Path | None, workers: int, on_error: Literal["record", "fail"]) -> Shard:
+def _make(tar: Path, workers: int, on_error: Literal["record", "fail"]) -> Shard:
     from amphion_core.data.scan import scan
 
-    if kept is not None:
-        for leftover in list(kept.parent.iterdir()):
-            if leftover.name.startswith(f"{TEMPORARY}{kept.name[:60]}-"):
-                leftover.unlink(missing_ok=True)  # of a process that was killed: the lock is ours
     _log.info("making the index of %s", tar)
     before = probe(tar)
     builder, drops = scan(tar, workers=workers, on_error=on_error)
     if probe(tar) != before:
         raise ValueError(f"{tar} changed while its index was made; wait until it is whole")
-    if kept is None:
-        return Shard(tar, Index(builder.to_bytes(before, drops, made_by="scan"), str(tar)), None)
-    return Shard(tar, builder.write(kept, before, drops, made_by="scan"), kept)
+    for place in _PLACES:
+        kept = place(tar)
+        if kept is None:
+            continue
+        try:
+            _remove_leftovers(kept)
+            return Shard(tar, builder.write(kept, before, drops, made_by="scan"), kept)
+        except OSError as error:
+            _log.info("the index of %s can't be kept at %s: %s", tar, kept, error)
+    _log.warning("no place for the index of %s; it is kept in memory and made again the next time", tar)
+    return Shard(tar, Index(builder.to_bytes(before, drops, made_by="scan"), str(tar)), None)
+
+
+def _remove_leftovers(kept: Path) -> None:
+    for leftover in list(kept.parent.iterdir()):
+        if leftover.name.startswith(f"{TEMPORARY}{kept.name[:60]}-"):
+            leftover.unlink(missing_ok=True)  # of a process that was killed: the lock is ours
 
 
 def _cached_path(tar: Path) -> Path | None:
@@ -223,3 +226,6 @@ def _cached_path(tar: Path) -> Path | None:
     except OSError as error:
         _log.info("%s", error)
         return None
+
+
+_PLACES: tuple[Callable[[Path], Path | None], ...] = (index_path, _cached_path)

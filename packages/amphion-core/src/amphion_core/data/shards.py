@@ -11,14 +11,11 @@ import errno
 import hashlib
 import json
 import logging
-import os
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
@@ -29,6 +26,7 @@ from amphion_core.data.index import Entry, Index, IndexBuilder, IndexFileError, 
 from amphion_core.data.record import AUDIO_FIELDS, Drop, Record, check_field, escape_key, unescape_key, write_drops
 from amphion_core.data.rows import RowError, check_duration, numbers, parse_json, utterance
 from amphion_core.data.tar import END, header, padding
+from amphion_core.data.workers import end_with_parent
 from amphion_core.locking import file_lock
 
 __all__ = ["MANIFEST", "ShardReport", "write_shards"]
@@ -257,7 +255,7 @@ def _run(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[tu
 
 def _run_pool(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[tuple[int, _Done]]:
     ahead = 2 * workers  # rows travel to the workers by pickling, so not all at once
-    with ProcessPoolExecutor(min(workers, len(left)), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(min(workers, len(left)), initializer=end_with_parent) as pool:
         pending = {k: pool.submit(_write, jobs[k]) for k in left[:ahead]}
         following = iter(left[ahead:])
         try:
@@ -269,18 +267,6 @@ def _run_pool(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterat
                 yield k, result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is None:
-        return
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: Any) -> None:
-    parent.join()
-    os._exit(1)  # nobody waits for the result, and the next run must not meet a writer
 
 
 def _write(job: _Job) -> _Done:
