@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amphion_core.features.mel_config import MelConfig
 from amphion_core.hub import PretrainedModule
 from amphion_core.modules.embedding import sinusoidal_positions
 from amphion_core.modules.length_regulator import regulate_length
@@ -21,7 +22,7 @@ from amphion_core.modules.masking import length_mask
 from amphion_core.modules.transformer import FFTBlock
 from amphion_tts.fastspeech2.config import FastSpeech2Config, VarianceConfig
 
-__all__ = ["FastSpeech2", "FastSpeech2Output", "variance_boundaries"]
+__all__ = ["Controls", "FastSpeech2", "FastSpeech2Output", "silence_value", "variance_boundaries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,7 @@ class FastSpeech2(PretrainedModule[FastSpeech2Config]):
                 raise ValueError(f"{name} is a factor above 0, 1 changes nothing; got {value}")
         controls = Controls(duration=1.0 / speed, pitch=pitch, energy=energy)
         result = self(phones, lengths, speakers, controls=controls)
-        floor = _silence(self.config)
+        floor = silence_value(self.config.mel)
         return result.mel.masked_fill(~result.mel_mask[:, None, :], floor), result.mel_lengths
 
     def _check(self, phones: Tensor, lengths: Tensor, speakers: Tensor | None) -> None:
@@ -390,8 +391,7 @@ def _positions(table: Tensor, length: int) -> Tensor:
     return sinusoidal_positions(length, table.shape[2])[None].to(table)
 
 
-def _silence(config: FastSpeech2Config) -> float:
+def silence_value(mel: MelConfig) -> float:
     """The value of a silent band."""
-    mel = config.mel
     logs = {"ln": torch.log, "log10": torch.log10, "none": torch.clone}
     return (float(logs[mel.log](torch.tensor(mel.log_floor, dtype=torch.float64))) - mel.mean) / mel.std
