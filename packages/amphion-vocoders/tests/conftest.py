@@ -26,8 +26,7 @@ def shards(tmp_path_factory):
     """Two folders of shards, train and valid, of gliding voices between 0.1 and 0.8 s."""
     root = tmp_path_factory.mktemp("shards")
     for split, count in (("train", 12), ("valid", 3)):
-        rows = [
-            {"id": f"{split}-{i}", "pitch": 100 + 15 * i, "duration": 0.1 + 0.7 * (i % 3) / 2} for i in range(count)
-        ]
+        seconds = [(0.1, 0.45, 0.8)[i % 3] for i in range(count)]
+        rows = [{"id": f"{split}-{i}", "pitch": 100 + 15 * i, "duration": s} for i, s in enumerate(seconds)]
         write_shards(rows, encode, root / split, per_shard=5, progress=False)
     return root

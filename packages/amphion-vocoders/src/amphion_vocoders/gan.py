@@ -18,7 +18,7 @@ from amphion_core import registry
 from amphion_core.config import Config
 from amphion_core.data import Batches, DataConfig, Loader
 from amphion_core.data.reader import open_source
-from amphion_core.discriminators import DiscriminatorConfig, Discriminators
+from amphion_core.discriminators import DiscriminatorConfig, Discriminators, SpectrogramConfig
 from amphion_core.features import MelConfig
 from amphion_core.features.mel import MelSpectrogram
 from amphion_core.hub import PretrainedModule
@@ -109,8 +109,9 @@ class GanVocoderRecipe(Recipe):
         mel = self.model.mel
         if self.segment % mel.hop_length:
             raise ValueError(f"segment {self.segment} is no multiple of the hop, {mel.hop_length} samples")
-        if self.segment < mel.n_fft:
-            raise ValueError(f"segment {self.segment} is shorter than one transform, {mel.n_fft} samples")
+        if self.segment <= self._longest_transform():
+            needed = self._longest_transform()
+            raise ValueError(f"segment {self.segment}: one of the transforms needs more than {needed} samples")
         if len(self.loss.feature) not in (1, len(self.discriminators)):
             raise ValueError(
                 f"loss.feature has {len(self.loss.feature)} weights for {len(self.discriminators)} discriminators; "
@@ -119,6 +120,15 @@ class GanVocoderRecipe(Recipe):
         if mel.padding != "same":
             raise ValueError(f"the mel's padding is {mel.padding!r}; training needs 'same', F * hop_length samples")
         return self
+
+    def _longest_transform(self) -> int:
+        """Samples that a segment must exceed: transforms reflect half their length at the ends."""
+        longest = [self.model.mel.n_fft - 1]
+        if self.loss.multi_resolution_mel or self.loss.stft:
+            longest.append(1024)
+        for config in self.discriminators:
+            longest += [n_fft // 2 for n_fft in config.n_ffts] if isinstance(config, SpectrogramConfig) else []
+        return max(longest)
 
 
 class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):

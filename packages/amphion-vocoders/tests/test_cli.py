@@ -1,0 +1,59 @@
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from amphion_core import audio
+from amphion_core.testing.sounds import glide
+from amphion_vocoders.cli import app
+
+
+def invoke(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize("command", ["synthesize", "train", "list", "convert"])
+def test_each_command_has_examples_in_its_help(command):
+    result = invoke(command, "--help")
+    assert result.exit_code == 0
+    assert f"amphion-vocoders {command}" in result.output
+
+
+def test_synthesize_prints_the_files(tmp_path):
+    audio.save(tmp_path / "x.wav", glide(100, 200, 22050, 0.3).astype("float32"), 22050)
+    result = invoke("synthesize", tmp_path / "x.wav", "--model", "griffin-lim", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "out" / "x.wav") in result.output
+
+
+def test_synthesize_takes_a_mel_from_a_file(tmp_path):
+    audio.save(tmp_path / "x.wav", glide(100, 200, 16000, 0.3).astype("float32"), 16000)
+    (tmp_path / "mel.yaml").write_text("sample_rate: 16000\nn_mels: 40\n")
+    words = ("--model", "griffin-lim", "--mel", tmp_path / "mel.yaml", "-o", tmp_path / "out")
+    assert invoke("synthesize", tmp_path / "x.wav", *words).exit_code == 0
+    assert audio.info(tmp_path / "out" / "x.wav").sample_rate == 16000
+
+
+def test_list_shows_vocoders_and_recipes():
+    output = invoke("list").output
+    for name in ("griffin-lim", "hifigan", "vocos", "world", "vocoders/hifigan-v1-22k"):
+        assert name in output
+
+
+def test_convert_says_which_vocoders_have_released_checkpoints(tmp_path):
+    result = invoke("convert", tmp_path, tmp_path / "out", "--kind", "world")
+    assert result.exit_code != 0
+    assert "released" in str(result.exception)
+
+
+def test_help_imports_neither_torch_nor_numpy():
+    code = "import sys, amphion_vocoders.cli as c; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_imported():
+    import amphion_vocoders
+
+    assert all(getattr(amphion_vocoders, name) is not None for name in amphion_vocoders.__all__)

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from amphion_core import audio
+from amphion_core.features import MelConfig
+from amphion_core.features.mel import mel_spectrogram
+from amphion_core.testing.sounds import glide
+from amphion_vocoders import Vocos, VocosConfig, synthesize
+from amphion_vocoders.inference import find_sources
+
+MEL = MelConfig(sample_rate=8000, n_fft=128, win_length=128, hop_length=32, n_mels=12, f_max=4000)
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    Vocos(VocosConfig(mel=MEL, dim=8, intermediate_dim=16, num_layers=1)).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    folder = tmp_path / "recordings"
+    for name, duration in (("b.wav", 0.3), ("a.flac", 0.5), ("deep/c.wav", 0.2)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        audio.save(folder / name, glide(100, 200, 8000, duration).astype("float32"), 8000)
+    return folder
+
+
+def test_folder_is_copied_under_its_names(recordings, model, tmp_path):
+    written = synthesize([recordings], model, tmp_path / "out")
+    assert [str(path.relative_to(tmp_path / "out")) for path in written] == ["a.wav", "b.wav", "deep/c.wav"]
+    assert [audio.info(path).frames for path in written] == [4000, 2400, 1600]
+    assert audio.info(written[0]).sample_rate == 8000
+
+
+def test_other_sampling_rates_are_brought_to_the_vocoders(model, tmp_path):
+    audio.save(tmp_path / "x.wav", glide(100, 200, 16000, 0.4).astype("float32"), 16000)
+    (path,) = synthesize([tmp_path / "x.wav"], model, tmp_path / "out", format="flac")
+    assert path.name == "x.flac"
+    assert audio.info(path)[:2] == (3200, 8000)
+
+
+def test_rows_of_shards_are_named_by_their_keys(shards, model, tmp_path):
+    written = synthesize([shards / "valid"], model, tmp_path / "out", limit=2)
+    assert [path.name for path in written] == ["valid-0.wav", "valid-1.wav"]
+
+
+def test_mels_in_both_layouts_and_in_tensors_give_the_same_samples(model, tmp_path):
+    wav = torch.from_numpy(glide(100, 200, 8000, 0.3)).float()
+    mel = mel_spectrogram(wav, MEL)
+    np.save(tmp_path / "one.npy", mel.numpy())
+    np.save(tmp_path / "two.npy", mel.numpy().T)
+    safetensors.torch.save_file({"three": mel.contiguous()}, tmp_path / "many.safetensors")
+    inputs = [tmp_path / name for name in ("one.npy", "two.npy", "many.safetensors")]
+    written = synthesize(inputs, model, tmp_path / "out")
+    assert written[2] == tmp_path / "out" / "many" / "three.wav"
+    first, *others = [audio.load(path)[0] for path in written]
+    assert all(np.array_equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("batch", [2, 3])
+def test_batches_change_nothing(recordings, model, tmp_path, batch):
+    one = synthesize([recordings], model, tmp_path / "one")
+    many = synthesize([recordings], model, tmp_path / "many", batch=batch)
+    for a, b in zip(one, many, strict=True):
+        np.testing.assert_allclose(audio.load(a)[0], audio.load(b)[0], atol=1e-4)  # steps of 16 bits are 3e-5
+
+
+@pytest.mark.parametrize("name", ["griffin-lim", "world"])
+def test_vocoders_without_weights_take_a_mel(recordings, tmp_path, name):
+    (path,) = synthesize([recordings / "a.flac"], name, tmp_path / "out", mel=MEL)
+    made, rate = audio.load(path)
+    assert rate == 8000
+    wav, _ = audio.load(recordings / "a.flac")
+    assert abs(20 * np.log10(np.linalg.norm(made) / np.linalg.norm(wav))) < 3
+
+
+def test_seed_decides_what_is_drawn(recordings, tmp_path):
+    runs = [
+        audio.load(synthesize([recordings / "b.wav"], "griffin-lim", tmp_path / str(n), seed=seed, mel=MEL)[0])[0]
+        for n, seed in enumerate((1, 1, 2))
+    ]
+    assert np.array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+
+
+def test_clip_shorter_than_a_transform_is_still_copied(model, tmp_path):
+    audio.save(tmp_path / "x.wav", np.full(10, 0.1, np.float32), 8000)
+    (path,) = synthesize([tmp_path / "x.wav"], model, tmp_path / "out")
+    assert audio.info(path).frames == 128
+
+
+def test_two_inputs_for_one_output_are_refused(recordings, model, tmp_path):
+    audio.save(tmp_path / "a.wav", np.zeros(800, np.float32), 8000)
+    with pytest.raises(ValueError, match="would both be written to"):
+        synthesize([recordings, tmp_path / "a.wav"], model, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((7, 9), np.float32), r"has not the 12 bands"),
+        (np.full((12, 9), np.nan, np.float32), "NaN"),
+    ],
+)
+def test_what_is_no_mel_is_refused(model, tmp_path, values, words):
+    np.save(tmp_path / "x.npy", values)
+    with pytest.raises(ValueError, match=words):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+
+
+def test_pickles_in_arrays_are_refused(model, tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"x\.npy"):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty"])
+def test_nothing_to_synthesise_is_an_error(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=name):
+        find_sources([tmp_path / name])
