@@ -19,7 +19,7 @@ class Summary:
     """One metric over a corpus.
 
     Attributes:
-        mean: over the items that have a value; None without any.
+        mean: over the items that have a value; None without any, and where some are infinite and some minus infinite.
         n: items that have a value.
         n_undefined: items that have none.
         std: standard deviation, divisor n - 1; None with fewer than 2 items.
@@ -95,14 +95,15 @@ def summarize(
         if len(pairs) == defined.size:
             pooled = float(pairs[:, 0].sum() / pairs[:, 1].sum())
             pooled_interval = bootstrap_interval(pairs[:, 0], pairs[:, 1], resamples=resamples, seed=seed)
-    spread = defined.size > 1 and bool(np.isfinite(defined).all())
+    finite = bool(np.isfinite(defined).all())
+    ends = bool(np.isposinf(defined).any() and np.isneginf(defined).any())  # their mean is nothing
     return Summary(
-        mean=float(defined.mean()),
+        mean=None if ends else float(defined.mean()),
         n=int(defined.size),
         n_undefined=missing,
-        std=float(defined.std(ddof=1)) if spread else None,
+        std=float(defined.std(ddof=1)) if finite and defined.size > 1 else None,
         ci95=bootstrap_interval(defined, resamples=resamples, seed=seed),
-        median=float(np.median(defined)),
+        median=None if ends else float(np.median(defined)),
         minimum=float(defined.min()),
         maximum=float(defined.max()),
         pooled=pooled,

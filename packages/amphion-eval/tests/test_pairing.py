@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pytest
+
+from amphion_core import audio
+from amphion_core.data import Record, write_shards
+from amphion_eval.pairing import PairingError, find_pairs, read_pairs
+
+WAV = np.full(1600, 0.1, np.float32)
+
+
+def fill(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(audio.encode(WAV, 16000, path.suffix[1:].lower()))
+    return folder
+
+
+def test_clips_are_paired_by_name_sorted_whatever_the_extension(tmp_path):
+    ref = fill(tmp_path / "ref", "b.wav", "a.flac", "c.d.WAV")
+    est = fill(tmp_path / "est", "a.wav", "c.d.flac", "b.wav")
+    pairs, left_out = find_pairs(ref, est)
+    assert [p.id for p in pairs] == ["a", "b", "c.d"] and left_out == []
+
+
+def test_folders_inside_are_part_of_the_name(tmp_path):
+    ref, est = (fill(tmp_path / name, "x/a.wav", "y/a.wav") for name in ("ref", "est"))
+    assert [p.id for p in find_pairs(ref, est)[0]] == ["x/a", "y/a"]
+
+
+def test_all_clips_without_partner_are_named_at_once(tmp_path):
+    ref, est = fill(tmp_path / "ref", "a.wav", "b.wav"), fill(tmp_path / "est", "b.wav", "c.wav")
+    with pytest.raises(PairingError, match=r"(?s)no estimate for a.*no reference for c.*--ignore-missing"):
+        find_pairs(ref, est)
+
+
+def test_clips_without_partner_are_left_out_on_request_and_listed(tmp_path):
+    ref, est = fill(tmp_path / "ref", "a.wav", "b.wav"), fill(tmp_path / "est", "b.wav", "c.wav")
+    pairs, left_out = find_pairs(ref, est, ignore_missing=True)
+    assert [p.id for p in pairs] == ["b"] and left_out == ["no estimate for a", "no reference for c"]
+
+
+def test_no_common_name_is_refused_even_when_missing_is_ignored(tmp_path):
+    ref, est = fill(tmp_path / "ref", "a.wav"), fill(tmp_path / "est", "b.wav")
+    with pytest.raises(PairingError, match="no name is in both"):
+        find_pairs(ref, est, ignore_missing=True)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    ref, est = fill(tmp_path / "ref", "a.wav", "a.flac"), fill(tmp_path / "est", "a.wav")
+    with pytest.raises(PairingError, match="two files"):
+        find_pairs(ref, est)
+
+
+def test_names_spelled_with_combining_accents_meet_those_without(tmp_path):
+    ref, est = fill(tmp_path / "ref", "u\u0308ber 你好 <b>.wav"), fill(tmp_path / "est", "über 你好 <b>.wav")
+    assert [p.id for p in find_pairs(ref, est)[0]] == ["über 你好 <b>"]
+
+
+def test_hidden_and_other_files_are_not_clips(tmp_path):
+    ref, est = (fill(tmp_path / name, "a.wav", ".b.wav") for name in ("ref", "est"))
+    (ref / "notes.md").write_text("x")
+    assert len(find_pairs(ref, est)[0]) == 1
+
+
+def test_texts_stand_beside_the_clips(tmp_path):
+    ref, est = (fill(tmp_path / name, "a.wav") for name in ("ref", "est"))
+    (ref / "a.txt").write_text("hello\n", encoding="utf-8")
+    (est / "a.txt").write_text("hallo", encoding="utf-8")
+    pair = find_pairs(ref, est)[0][0]
+    assert (pair.text, pair.transcript) == ("hello", "hallo")
+
+
+def test_two_files_make_one_pair(tmp_path):
+    ref, est = fill(tmp_path, "x.wav") / "x.wav", fill(tmp_path, "y.wav") / "y.wav"
+    assert [p.id for p in find_pairs(ref, est)[0]] == ["y"]
+
+
+def test_folder_without_audio_and_place_that_is_not_there_are_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PairingError, match="no audio file"):
+        find_pairs(tmp_path / "empty", fill(tmp_path / "est", "a.wav"))
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        find_pairs(tmp_path / "nowhere", tmp_path / "est")
+
+
+def encode_row(name):
+    about = {"id": name, "text": f"text of {name}", "language": "en", "speaker": "s"}
+    return Record(name, {"wav": audio.encode(WAV, 16000, "wav"), "json": json.dumps(about).encode()})
+
+
+def test_shards_are_paired_by_id_and_bring_text_and_speaker(tmp_path):
+    write_shards(["a", "b", "c"], encode_row, tmp_path / "shards")
+    pairs, left_out = find_pairs(tmp_path / "shards", fill(tmp_path / "est", "a.wav", "c.wav"), ignore_missing=True)
+    assert [(p.id, p.text, p.language, p.speaker) for p in pairs] == [
+        ("a", "text of a", "en", "s"),
+        ("c", "text of c", "en", "s"),
+    ]
+    assert left_out == ["no estimate for b"]
+    wav, rate = pairs[1].reference.load()
+    assert rate == 16000 and np.allclose(wav, WAV, atol=1e-4)  # 16 bits
+
+
+TABLES = {
+    "pairs.csv": "id,reference,estimate,text,transcript\n1,x.wav,y.wav,hello,hallo\n",
+    "pairs.tsv": "id\treference\testimate\ttext\ttranscript\n1\tx.wav\ty.wav\thello\thallo\n",
+    "pairs.jsonl": '{"id": "1", "reference": "x.wav", "estimate": "y.wav", "text": "hello", "transcript": "hallo"}\n\n',
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table_gives_pairs_below_its_folder(tmp_path, name):
+    fill(tmp_path, "x.wav", "y.wav")
+    (tmp_path / name).write_text(TABLES[name])
+    (pair,) = read_pairs(tmp_path / name)
+    assert (pair.id, pair.text, pair.transcript) == ("1", "hello", "hallo")
+    assert pair.reference.path == (tmp_path / "x.wav").as_posix()
+
+
+def test_row_without_id_takes_the_name_of_its_estimate(tmp_path):
+    fill(tmp_path, "x.wav", "y.wav")
+    (tmp_path / "t.csv").write_text("reference,estimate\nx.wav,y.wav\n")
+    assert read_pairs(tmp_path / "t.csv")[0].id == "y"
+
+
+def test_all_faults_of_a_table_are_named_at_once(tmp_path):
+    fill(tmp_path, "x.wav")
+    (tmp_path / "t.csv").write_text("id,reference,estimate\n1,x.wav,gone.wav\n2,,x.wav\n3,x.wav,x.wav\n3,x.wav,x.wav\n")
+    with pytest.raises(PairingError, match=r"(?s)3 faults.*row 2.*gone\.wav.*row 3.*reference.*row 5.*3 stands twice"):
+        read_pairs(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(("text", "message"), [("{]", "1: not JSON"), ("[1]", "JSON object"), ("", "no row")])
+def test_table_that_is_none_is_refused(tmp_path, text, message):
+    (tmp_path / "t.jsonl").write_text(text)
+    with pytest.raises(PairingError, match=message):
+        read_pairs(tmp_path / "t.jsonl")
+
+
+def test_table_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"t\.csv"):
+        read_pairs(tmp_path / "t.csv")

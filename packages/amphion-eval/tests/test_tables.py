@@ -1,0 +1,53 @@
+import math
+
+import pytest
+
+from amphion_eval.statistics import Summary
+from amphion_eval.tables import best_of, markdown, number, plain
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (math.inf, "∞"), (-math.inf, "−∞"), (0.12345, "0.123"), (12.345, "12.35"), (-1234.56, "-1234.6")],
+)
+def test_figure_has_the_digits_that_one_reads(value, text):
+    assert number(value) == text
+
+
+def test_terminal_table_has_a_line_for_each_metric_with_its_counts(report):
+    line = plain(report(1.0, None, 3.0)).splitlines()[-1].split()
+    assert line[:4] == ["m", "↓", "dB", "2.000"] and line[-2:] == ["2", "1"]
+
+
+def test_markdown_of_one_system_has_all_its_figures(report):
+    text = markdown([report(1.0, 3.0)])
+    assert "| m | ↓ | dB | 2.000 |" in text and "100 bootstrap samples" in text and "alignment cut" in text
+
+
+def test_markdown_of_several_has_a_line_each_and_the_best_in_bold(report):
+    text = markdown([report(1.0, 1.0, name="ours"), report(2.0, 2.0, name="theirs")])
+    assert "| system | m, dB ↓ |" in text and "| ours | **1.000" in text and "| theirs | 2.000" in text
+
+
+def test_bar_in_a_name_does_not_break_the_table(report):
+    assert r"a\|b" in markdown([report(1.0, name="a|b"), report(2.0, name="c")])
+
+
+def test_results_of_other_parameters_are_not_compared(report):
+    with pytest.raises(ValueError, match=r"m: parameters \{\} and, in b, \{'f0': 'dio'\}"):
+        markdown([report(1.0, name="a"), report(1.0, name="b", parameters={"f0": "dio"})])
+
+
+def test_two_systems_of_one_name_are_refused(report):
+    with pytest.raises(ValueError, match="--name"):
+        markdown([report(1.0), report(2.0)])
+
+
+@pytest.mark.parametrize(("best", "place"), [("lower", 0), ("higher", 2), ("zero", 1), ("one", 2)])
+def test_best_is_at_the_end_that_the_metric_says(best, place):
+    summaries = [Summary(value, 3, 0) for value in (-2.0, 0.3, 1.1)]
+    assert best_of(summaries, {"best": best}) == [place]
+
+
+def test_there_is_no_best_of_one():
+    assert best_of([Summary(1.0, 3, 0), None, Summary(None, 0, 3)], {"best": "lower"}) == []
