@@ -15,8 +15,8 @@ from amphion_core.extras import require
 __all__ = ["resample", "resampled_lengths"]
 
 # A Kaiser window this wide loses 0.02 dB at 0.9 of the new Nyquist frequency and lets -146 dB of a tone at 1.1 of it
-# through; torchaudio's default loses 2.4 dB and lets -14 dB through. Roll-off and beta are those published for resampy's
-# best quality.
+# through; torchaudio's default loses 2.4 dB and lets -14 dB through. Roll-off and beta are those published for
+# resampy's best quality.
 _WIDTH, _ROLLOFF, _BETA = 64, 0.9475937167399596, 14.769656459379492
 
 

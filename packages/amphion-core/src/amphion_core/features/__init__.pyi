@@ -20,6 +20,10 @@ from .pitch import semitones as semitones
 from .pitch import unvoiced_flags as unvoiced_flags
 from .pitch import voiced as voiced
 from .pyin import pyin as pyin
+from .semantic import SEMANTIC_PRESETS as SEMANTIC_PRESETS
+from .semantic import SemanticConfig as SemanticConfig
+from .semantic import SemanticEncoder as SemanticEncoder
+from .semantic import SemanticFeatures as SemanticFeatures
 from .spectrum import stft_magnitude as stft_magnitude
 from .stft import amplitude_phase as amplitude_phase
 from .stft import inverse_stft as inverse_stft
