@@ -110,3 +110,20 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(tmp_path, cor
     blocked.write_text("in the way", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
         prepare("ljspeech", corpus, blocked / "out", SETTINGS, workers=1, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on file sizes")
+def test_a_disk_that_fills_up_ends_the_run_with_a_word_and_the_next_one_is_whole(tmp_path, corpus):
+    out = tmp_path / "out"
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
+    arguments = [str(corpus), str(out), SETTINGS.model_dump_json(), "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", limit + CHILD, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "File too large" in done.stderr
+    assert not (out / "prepare.json").exists()
+    prepare("ljspeech", corpus, out, SETTINGS, workers=1, progress=False)
+    prepare("ljspeech", corpus, tmp_path / "whole", SETTINGS, workers=1, progress=False)
+    assert digests(out) == digests(tmp_path / "whole")

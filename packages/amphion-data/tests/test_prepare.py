@@ -281,3 +281,57 @@ def test_the_card_and_the_record_state_licence_counts_and_settings(tmp_path, cor
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "Licence of the data: public domain." in card
     assert "24 in = 23 kept + 1 dropped." in card
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 11_025, 96_000, 192_000])
+def test_any_rate_comes_in_and_the_asked_one_comes_out(tmp_path, write, sample_rate):
+    write(tmp_path / "in" / "a.wav", sample_rate=sample_rate, seconds=0.5)
+    run("folder", tmp_path / "in", tmp_path / "out", valid=0, test=0, require_text=False, sample_rate=24_000)
+    shards = ShardSet.open(tmp_path / "out" / "train")
+    assert (shards.sample_rates[0], shards.durations[0]) == (24_000, pytest.approx(0.5, abs=1e-4))
+
+
+def test_clipping_dc_and_eight_channels_are_kept_as_they_are(tmp_path, tone, write):
+    root = tmp_path / "in"
+    write(root / "clipped.wav", wav=np.clip(4 * tone(), -1, 0.9999))
+    write(root / "offset.wav", wav=tone() + 0.5)
+    write(root / "eight.wav", wav=np.stack([tone(frequency=100 * k) for k in range(1, 9)], axis=1))
+    report = run("folder", root, tmp_path / "out", valid=0, test=0, require_text=False)
+    assert report.kept["train"] == 3
+    (tmp_path / "eight.flac").write_bytes(ShardSet.open(tmp_path / "out" / "train")[1].fields["flac"])
+    assert soundfile.info(tmp_path / "eight.flac").channels == 8
+
+
+def test_deep_recordings_keep_24_bits(tmp_path, tone, write):
+    wav = tone() * 1e-3
+    write(tmp_path / "in" / "a.wav", wav=wav, subtype="PCM_24")
+    run("folder", tmp_path / "in", tmp_path / "out", valid=0, test=0, require_text=False)
+    stored, _ = ShardSet.open(tmp_path / "out" / "train").audio(0)
+    np.testing.assert_allclose(stored, wav, atol=2**-23)
+
+
+@pytest.mark.slow
+def test_more_workers_than_rows_are_no_trouble(tmp_path, write):
+    write(tmp_path / "in" / "a.wav")
+    report = run(
+        "folder", tmp_path / "in", tmp_path / "out", workers=8, valid=0, test=0, require_text=False, per_shard=1
+    )
+    assert report.kept["train"] == 1
+
+
+def test_wild_ids_of_a_table_stay_inside_the_output(tmp_path, write):
+    from amphion_data.extracting import extract
+
+    root = tmp_path / "in"
+    names = ["../evil", "/abs", "x" * 300, "-rf", "a.b/c", "CON", "é" * 100]
+    for number, _ in enumerate(names):
+        write(root / f"{number}.wav")
+    lines = [json.dumps({"id": name, "audio": f"{number}.wav", "text": "x"}) for number, name in enumerate(names)]
+    (root / "m.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    run("folder", root, tmp_path / "out", valid=0, test=0)
+    assert sorted(row.id for row in iter_rows(tmp_path / "out")) == sorted(names)
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "files")}
+    paths = list(extract(tmp_path / "out", tmp_path / "files"))
+    assert {path for path in (tmp_path / "files").iterdir()} == set(paths)
+    assert len(paths) == len(names)
+    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "files")} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ from amphion_data.parts import open_parts
 
 __all__ = ["extract"]
 
+_LONGEST_NAME = 200  # bytes, without the ending; file systems take 255
+
 
 def extract(
     source: str | Path, out: str | Path, *, limit: int | None = None, format: str = "wav", text: bool = False
 ) -> Iterator[Path]:
-    """Write the audio of rows as files `ID.FORMAT`; characters of ids that names can't carry are percent-escaped.
+    """Write the audio of rows as files `ID.FORMAT`.
+
+    Characters of ids that names can't carry are percent-escaped; ids too long for a name end in a digest of the whole.
 
     Args:
         source: what `prepare` wrote, a folder of shards, or one shard.
@@ -48,7 +53,7 @@ def extract(
             if limit is not None and len(written) >= limit:
                 return
             row = shards.utterance(number)
-            name = escape_key(row.id)
+            name = _file_name(row.id)
             if name in written:
                 raise ValueError(f"two rows have the id {row.id!r}; extract one set at a time")
             written.add(name)
@@ -61,3 +66,11 @@ def extract(
             if text and row.text is not None:
                 path.with_suffix(".txt").write_text(row.text + "\n", encoding="utf-8")
             yield path
+
+
+def _file_name(name: str) -> str:
+    escaped = escape_key(name)
+    if len(escaped.encode()) <= _LONGEST_NAME:
+        return escaped
+    digest = hashlib.sha256(escaped.encode()).hexdigest()[:16]
+    return f"{escaped.encode()[: _LONGEST_NAME - 17].decode(errors='ignore')}-{digest}"

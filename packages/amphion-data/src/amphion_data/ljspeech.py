@@ -37,13 +37,14 @@ def iter_ljspeech(root: Path, *, speaker: str = "LJ", language: str = "en", **_:
         hint = f"; it seems that you mean {inner[0].parent}" if inner else ""
         raise FileNotFoundError(f"LJSpeech needs metadata.csv and wavs/ in {root}; {first_entries(root)}{hint}")
     files: dict[str, str] = {}
-    for name in walk(folder):
-        path = f"wavs/{name}"
-        if not is_audio(name):
+    for path in walk(root):
+        if not is_audio(path):
             continue
-        stem = PurePosixPath(name).with_suffix("").as_posix()
-        if is_hidden(name):
+        stem = PurePosixPath(path).with_suffix("").as_posix().removeprefix("wavs/")
+        if is_hidden(path):
             yield Drop(stem, path, "hidden_file", "left by a system or an archiver", "scan")
+        elif not path.startswith("wavs/"):
+            continue
         elif stem in files:
             yield Drop(stem, path, "duplicate_id", f"differs from {files[stem]} only in its ending", "scan")
         else:
