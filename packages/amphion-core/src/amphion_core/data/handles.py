@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ class _Handle:
         self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         self.lock = threading.Lock()
 
-    def __del__(self) -> None:
+    # At the end of the program the module `os` may be emptied before a set that is still there.
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         descriptor = getattr(self, "descriptor", None)
         if descriptor is not None:
-            os.close(descriptor)
+            close(descriptor)
 
     if hasattr(os, "pread"):
 
