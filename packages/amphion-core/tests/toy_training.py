@@ -1,8 +1,10 @@
 """What the processes of the training tests run, each by its name: `toy_training.py:FUNCTION`."""
 
+import json
 import os
 import resource
 import signal
+import time
 from pathlib import Path
 
 import torch
@@ -16,6 +18,17 @@ from amphion_core.training.run import TrainingInterruptedError, train_task
 def train(recipe, out):
     """A whole training."""
     train_task(ToyTask, ToyRecipe.parse(read_mapping(recipe)), Path(out))
+
+
+def train_slowly(recipe, out):
+    """A training that can be killed in time."""
+
+    class Slow(ToyTask):
+        def step(self, batch):
+            time.sleep(0.02)
+            yield from super().step(batch)
+
+    train_task(Slow, ToyRecipe.parse(read_mapping(recipe)), Path(out))
 
 
 def train_and_exit(recipe, out):
@@ -39,11 +52,33 @@ def train_with_dying_worker(recipe, out):
 
 
 def train_as(rank, count, port, recipe, out):
-    """One of several processes, told so as launchers do."""
+    """One of several processes."""
+    as_rank(rank, count, port)
+    train_and_exit(recipe, out)
+
+
+def as_rank(rank, count, port):
+    """Tell this process that it is one of several, as launchers do."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
     torch.set_num_threads(1)
-    train_and_exit(recipe, out)
+
+
+def train_and_dump(rank, count, port, recipe, out, target):
+    """The same; then the weights and a random number of this process as JSON."""
+    kept = []
+
+    class Kept(ToyTask):
+        def __init__(self, recipe):
+            super().__init__(recipe)
+            if rank:  # another start, which the trainer has to level
+                torch.nn.init.ones_(self.generator.layers[0].weight)
+            kept.append(self)
+
+    as_rank(rank, count, port)
+    train_task(Kept, ToyRecipe.parse(read_mapping(recipe)), Path(out))
+    weights = {name: tensor.tolist() for name, tensor in kept[0].state_dict().items()}
+    Path(target).write_text(json.dumps({"weights": weights, "random": torch.rand(()).item()}))
 
 
 def train_on_a_small_disk(recipe, out, size):

@@ -88,7 +88,8 @@ def start(target: str, *args: Any, event: int = 0, folder: Path | None = None) -
     """
     handle, name = tempfile.mkstemp(prefix="child-", suffix=".stderr")
     os.close(handle)
-    process = _context().Process(target=_call, args=(target, args, name, event, str(folder)))
+    method = multiprocessing.get_start_method()  # for the processes that the process starts
+    process = _context().Process(target=_call, args=(target, args, name, event, str(folder), method))
     process.start()
     return Child(process, Path(name))
 
@@ -146,7 +147,8 @@ def _context() -> Any:
     return context
 
 
-def _call(target: str, args: tuple[Any, ...], errors: str, event: int, folder: str) -> None:
+def _call(target: str, args: tuple[Any, ...], errors: str, event: int, folder: str, method: str) -> None:
+    multiprocessing.set_start_method(method, force=True)
     descriptor = os.open(errors, os.O_WRONLY | os.O_TRUNC)
     os.dup2(descriptor, 2)
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - lives as long as the process

@@ -7,6 +7,7 @@ averaged after the backward pass of a phase, which serves tasks of several phase
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,15 +25,27 @@ class Processes:
 
     Args:
         cpu: stay on the CPU even where there is an accelerator.
+
+    Raises:
+        RuntimeError: a launcher started several processes, and they do not find each other.
     """
 
     def __init__(self, *, cpu: bool = False) -> None:
         from accelerate import PartialState
 
+        # accelerate joins processes without an accelerator only when it is told to stay on the CPU.
+        told = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+        cpu = cpu or told or not torch.accelerator.is_available()
         state = PartialState(cpu=cpu)
         self.rank: int = state.process_index
         self.count: int = state.num_processes
         self.device = torch.device("cpu") if cpu else torch.device(state.device)
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if launched != self.count:
+            raise RuntimeError(
+                f"the launcher started {launched} processes (WORLD_SIZE), this one sees {self.count}: they would all "
+                "train alone. Start them by 'torchrun' or 'accelerate launch', and unset WORLD_SIZE for a single process"
+            )
 
     @property
     def main(self) -> bool:
