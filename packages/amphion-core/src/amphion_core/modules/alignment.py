@@ -10,6 +10,7 @@ Source: Kim et al., "Glow-TTS", 2020, arXiv:2005.11129 (search); Shih et al., "R
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -84,7 +85,7 @@ def search_monotonic(
         (B, N) frames of each token, 0 beyond the item's tokens.
 
     Raises:
-        ValueError: fewer frames than tokens, lengths beyond the table, or scores that are NaN.
+        ValueError: fewer frames than tokens, or lengths beyond the table.
     """
     scores = np.asarray(scores)
     tokens, frames = np.asarray(text_lengths), np.asarray(frame_lengths)
@@ -217,22 +218,24 @@ def _forward(scores: NDArray[np.float32], dtype: type, moved: np.ufunc) -> NDArr
     """Whether the best path to a cell came from the token before; (F, B, N + 1), the last column without meaning."""
     items, frames, tokens = scores.shape
     width = tokens + 1
-    sums = np.full(items * width + 1, -np.inf, dtype)  # a separator stands before each item, and one at the end
-    sums[1 : 1 + items * width : width] = scores[:, 0, 0]
-    stay, move = sums[1:], sums[:-1]
+    # Row i of the block becomes the sums of a frame; row 0 holds those of the frame before. A separator of minus
+    # infinity stands before each item and at the end. The views are made once, since making one costs as much as a sum.
+    block = np.full((_CHUNK + 1, items * width + 1), -np.inf, dtype)
+    block[0, 1:-1:width] = scores[:, 0, 0]
+    given = block[1:, 1:].reshape(_CHUNK, items, width)[:, :, :-1]
+    steps = [(before[:-1], before[1:], row[1:]) for before, row in pairwise(block)]
     best = np.empty(items * width, dtype)
-    moves = np.zeros((frames, items * width), np.bool_)
-    chunk = np.full((_CHUNK, items, width), -np.inf, dtype)
-    rows = chunk.reshape(_CHUNK, items * width)
+    moves = np.empty((frames, items * width), np.bool_)
     by_frame = scores.transpose(1, 0, 2)
-    maximum, add = np.maximum, np.add
+    maximum, add = np.fmax, np.add  # fmax, so that NaN in one item's padding does not cross into the next item
     for start in range(1, frames, _CHUNK):
         count = min(_CHUNK, frames - start)
-        chunk[:count, :, :-1] = by_frame[start : start + count]
-        for row, decision in zip(rows[:count], moves[start : start + count], strict=True):
-            moved(move, stay, out=decision)
+        given[:count] = by_frame[start : start + count]
+        for move, stay, row in steps[:count]:
             maximum(move, stay, out=best)
-            add(best, row, out=stay)
+            add(best, row, row)
+        moved(block[:count, :-1], block[:count, 1:], out=moves[start : start + count])
+        block[0] = block[count]
     table = moves.reshape(frames, items, width)
     corner = np.arange(1, min(frames, tokens))
     table[corner, :, corner] = True  # on the diagonal there is no other way, whatever the scores
@@ -241,17 +244,16 @@ def _forward(scores: NDArray[np.float32], dtype: type, moved: np.ufunc) -> NDArr
 
 def _backward(moves: NDArray[np.bool_], tokens: int, frames: int) -> list[int]:
     """Durations along the decisions (F, N + 1) of one item, from the last cell."""
-    table = moves[:frames, :tokens].tobytes()
+    width = moves.shape[1]
+    table = moves[:frames].tobytes()
     durations = [0] * tokens
     token, end = tokens - 1, frames
-    for row in range((frames - 1) * tokens, 0, -tokens):
-        if token == 0:
-            break
+    for row in range((frames - 1) * width, 0, -width) if token else ():
         if table[row + token]:
-            start = row // tokens
+            start = row // width
             durations[token] = end - start
             token, end = token - 1, start
-    if token != 0:
-        raise ValueError("no path reaches the first token: the scores hold NaN or +infinity; look at the inputs")
+            if not token:
+                break
     durations[0] = end
     return durations

@@ -19,7 +19,7 @@ from amphion_core.features.mel import linear_spectrogram, mel_spectrogram
 from amphion_core.features.mel_config import MelConfig
 from amphion_core.features.pitch import f0, interpolate_f0
 from amphion_core.features.store import FeatureStore, StoredFeatures
-from amphion_tts.fastspeech2.config import FastSpeech2Config, PitchConfig
+from amphion_tts.fastspeech2.config import FastSpeech2Config, PitchConfig, VarianceConfig
 from amphion_tts.text.frontend import FrontEnd, encode
 from amphion_tts.text.symbols import SILENCE
 from amphion_tts.textgrid import PhoneDurations, phone_durations, read_textgrid
@@ -235,8 +235,8 @@ class ItemReader:
             key=corpus.shards.keys[row],
             phones=torch.from_numpy(self._ids[number][row]),
             mel=mel,
-            pitch=torch.from_numpy((pitch - config.pitch.mean) / config.pitch.std).float(),
-            energy=torch.from_numpy((energy - config.energy.mean) / config.energy.std).float(),
+            pitch=_normalised(pitch, config.pitch),
+            energy=_normalised(energy, config.energy),
             durations=durations,
             speaker=self._speakers.get(corpus.shards.speakers[row] or "", 0),
         )
@@ -294,6 +294,11 @@ def read_wav(shards: ShardSet, row: int, mel: MelConfig, alignment: PhoneDuratio
         wav = wav[first:last]
     short = mel.n_fft - len(wav)
     return np.pad(wav, (0, short)) if short > 0 else wav
+
+
+def _normalised(values: NDArray[np.float32], config: VarianceConfig) -> Tensor:
+    """Within the range of the bins: what lies outside is an error of the pitch tracker, and its square is huge."""
+    return torch.from_numpy((np.clip(values, config.min, config.max) - config.mean) / config.std).float()
 
 
 def _filled(contour: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ __all__ = ["FastSpeech2Task"]
 
 log = logging.getLogger(__name__)
 
+_REACH = 5.0  # deviations that the bins cover; a few octave errors would else stretch them over empty values
+
 
 class FastSpeech2Task(Task[FastSpeech2Recipe, Batch]):
     """FastSpeech 2 and, where durations are learned, the aligner that learns them."""
@@ -174,6 +176,9 @@ class FastSpeech2Task(Task[FastSpeech2Recipe, Batch]):
                 values = (value for corpus in self._train for value in corpus.values(feature))
                 found = variance_statistics(values)
                 log.info("%s of the training set: mean %.1f, deviation %.1f", name, found["mean"], found["std"])
+                reach = _REACH * found["std"]
+                found["min"] = max(found["min"], found["mean"] - reach)
+                found["max"] = min(found["max"], found["mean"] + reach)
                 changes[name] = {**settings.to_dict(), **found}
         return config.updated(**changes)
 
