@@ -17,7 +17,7 @@ WICKED = 'ü <script>alert(1)</script> "x" & 你好'
 class Structure(html.parser.HTMLParser):
     """Tags, attributes and addresses of a page; closes must match opens."""
 
-    VOID = {"meta", "img", "link", "br", "input", "circle", "line", "path"}
+    VOID = {"meta", "img", "link", "br", "wbr", "input", "circle", "line", "path"}
 
     def __init__(self, text):
         super().__init__()

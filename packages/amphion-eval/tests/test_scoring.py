@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 
 from amphion_core import audio
+from amphion_core.data import Record, write_shards
 from amphion_eval import score
 from amphion_eval.metric import Metric
 from amphion_eval.pairing import Clip, Pair, find_pairs
@@ -53,6 +56,29 @@ def test_stereo_is_mixed_and_noted(tmp_path, voice):
     ref = save(tmp_path / "r.wav", np.stack([voice, voice]))
     item = one(ref, save(tmp_path / "e.wav", voice))
     assert item.notes == ("reference: 2 channels mixed to one by their mean",) and item.metrics["mcd"] == 0
+
+
+def test_recordings_in_shards_are_scored_like_those_in_files(folders, tmp_path):
+    ref, est = folders
+    write_shards(["a", "b", "c"], ShardRow(ref), tmp_path / "shards")
+    from_shards, from_files = (
+        score(find_pairs(place, est)[0], QUICK, f0="dio") for place in (tmp_path / "shards", ref)
+    )
+    assert [item.metrics for item in from_shards.items] == [item.metrics for item in from_files.items]
+    assert from_shards.items[0].reference.key == "a" and json.loads(from_shards.to_json())
+    assert from_shards.to_html(audio="none").count("<img") == 6
+
+
+class ShardRow:
+    """Makes the record of a clip in a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, name):
+        return Record(
+            name, {"wav": (self.folder / f"{name}.wav").read_bytes(), "json": b'{"id": "%s"}' % name.encode()}
+        )
 
 
 def test_clip_against_itself_is_perfect_and_its_ratio_infinite(tmp_path, voice):

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from amphion_eval.alignment import MAX_CELLS, aligned, cut, dtw_path, path_on_grid
 from amphion_eval.cepstrum import FRAME_PERIOD, SHORTEST, envelope, mel_cepstrum
 from amphion_eval.energy import HOP_LENGTH, frame_energy
+from amphion_eval.periodicity import periodicity
 from amphion_eval.settings import Settings
 from amphion_eval.values import Undefined
 from amphion_eval.waveform import delay
@@ -63,10 +64,8 @@ class Analysis:
     @cached_property
     def periodicity(self) -> NDArray[np.float64]:
         """(F,) periodicity by CREPE (extra `crepe`), 0 to 1, every 10 ms."""
-        from amphion_core.features.trackers import crepe_periodicity
-
-        low, high, hop_length = self.settings.f_min, self.settings.f_max, self.sample_rate / 100
-        return crepe_periodicity(self.wav, self.sample_rate, hop_length=hop_length, f_min=low, f_max=high).periodicity
+        low, high = self.settings.f_min, self.settings.f_max
+        return periodicity(self.wav, self.sample_rate, f_min=low, f_max=high, model=self.settings.crepe)
 
     @cached_property
     def energy(self) -> NDArray[np.float64]:

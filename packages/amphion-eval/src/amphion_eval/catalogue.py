@@ -65,7 +65,7 @@ periodicity_rmse = Metric(
     low=0.0,
     high=1.0,
     source="Morrison et al., Chunked Autoregressive GAN, 2022",
-    parameters=("f_min", "f_max"),
+    parameters=("f_min", "f_max", "crepe"),
     requires=_CREPE,
 )
 

@@ -32,6 +32,7 @@ AudioCoding = Literal["flac", "mp3", "wav", "ogg", "none"]
 
 _TYPES = {"flac": "audio/flac", "mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg"}
 _HUES = 6
+_SYSTEM = ' class="system"'
 
 
 def write_page(
@@ -117,9 +118,10 @@ def _figures(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, A
             mark = ' class="best"' if place in best else ""
             cells.append(f"<td{mark}>{tables.number(summary.figure)}<small>{small}</small></td>")
         pooled = "<small>pooled over the corpus</small>" if definition["rate"] else ""
-        rows.append(f'<tr><td class="name">{escape(tables.heading(definition))}{pooled}</td>{"".join(cells)}</tr>')
+        rows.append(f'<tr><td class="name">{_breakable(tables.heading(definition))}{pooled}</td>{"".join(cells)}</tr>')
     boot = reports[0].provenance["bootstrap"]
-    note = f"Below each figure its 95 % interval, by {boot['resamples']} bootstrap samples of the items."
+    note = f"Below each figure its 95 % interval, by {boot['resamples']} bootstrap samples of the items. "
+    note += "The best figure of a line stands out, whether or not the intervals part." if len(reports) > 1 else ""
     return (
         f'<div class="scroll"><table><thead><tr><th scope="col">metric</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>" + (f'<p class="soft">{note}</p>' if boot["resamples"] else "")
@@ -143,7 +145,10 @@ def _distributions(reports: Sequence[Report], definitions: Mapping[str, Mapping[
 def _items_table(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, Any]], shown: set[str]) -> str:
     several = len(reports) > 1
     titles = ["item", *(["system"] if several else []), *(tables.heading(d) for d in definitions.values())]
-    head = "".join(f'<th scope="col"><button type="button">{escape(title)}</button></th>' for title in titles)
+    head = "".join(
+        f'<th scope="col"{_SYSTEM if title == "system" else ""}><button type="button">{_breakable(title)}</button></th>'
+        for title in titles
+    )
     rows = []
     numbers = {name: number for number, name in enumerate(_worst_first(reports, definitions))}
     found = [(numbers[item.id], place, report, item) for place, report in enumerate(reports) for item in report.items]
@@ -151,7 +156,7 @@ def _items_table(reports: Sequence[Report], definitions: Mapping[str, Mapping[st
         label = escape(item.id)
         link = f'<a href="#item-{number}">{label}</a>' if item.id in shown else label
         cells = "".join(_value_cell(item, name) for name in definitions)
-        system = f"<td>{escape(report.name)}</td>" if several else ""
+        system = f"<td{_SYSTEM}>{escape(report.name)}</td>" if several else ""
         rows.append(f'<tr><td class="name">{link}</td>{system}{cells}</tr>')
     return (
         f'<div class="scroll items"><table class="sortable"><thead><tr>{head}</tr></thead>'
@@ -276,7 +281,8 @@ def _definitions(definitions: Mapping[str, Mapping[str, Any]]) -> str:
         low, high = ("" if definition[end] is None else f"{definition[end]:g}" for end in ("low", "high"))
         span = f"{low or '−∞'} to {high or '∞'}"
         rows.append(
-            f'<tr><td class="name">{escape(definition["label"])}</td><td>{definition["version"]}</td><td>{span}</td>'
+            f'<tr><td class="name">{_breakable(definition["label"])}</td>'
+            f"<td>{definition['version']}</td><td>{span}</td>"
             f'<td class="name">{escape(definition["description"])}<small>{escape(definition["source"])}</small></td>'
             "</tr>"
         )
@@ -325,6 +331,10 @@ def _worst_first(reports: Sequence[Report], definitions: Mapping[str, Mapping[st
 
 def _ids(reports: Sequence[Report]) -> list[str]:
     return list(dict.fromkeys(item.id for report in reports for item in report.items))
+
+
+def _breakable(name: str) -> str:
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _colour(place: int) -> str:

@@ -30,6 +30,7 @@ class Settings(Config):
         mcd_mask: only frames whose envelope power lies within so many dB of the clip's mean count in the mel-cepstral
             distortion; None counts all.
         max_delay: an estimate that lags by up to so many seconds is shifted before metrics of waveforms; 0 never.
+        crepe: size of the network of `periodicity_rmse`.
         normalizer: of the transcripts.
         language: of items that don't say theirs.
     """
@@ -41,5 +42,6 @@ class Settings(Config):
     mcd_order: int = Field(24, ge=1, le=100)
     mcd_mask: float | None = Field(None, gt=0)
     max_delay: float = Field(0.0, ge=0, le=10)
+    crepe: Literal["full", "tiny"] = "full"
     normalizer: Normalizer = "auto"
     language: str | None = None
