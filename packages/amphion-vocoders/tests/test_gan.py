@@ -21,6 +21,9 @@ GENERATORS = {
 }
 
 
+SCALE = {"strides": [2, 1], "groups": [1, 1]}
+
+
 def values(shards, vocoder="hifigan", **trainer):
     optimizer = {"lr": 1e-3, "schedule": {"name": "exponential_epoch", "decay": 0.9}}
     return {
@@ -30,14 +33,7 @@ def values(shards, vocoder="hifigan", **trainer):
         "model": {"mel": MEL, **GENERATORS[vocoder]},
         "discriminators": [
             {"name": "period", "periods": [2, 3], "channels": [2, 4], "strides": [3, 1]},
-            {
-                "name": "scale",
-                "scales": 2,
-                "channels": [2, 4],
-                "kernel_sizes": [5, 5],
-                "strides": [2, 1],
-                "groups": [1, 1],
-            },
+            {"name": "scale", "scales": 2, "channels": [2, 4], "kernel_sizes": [5, 5]} | SCALE,
         ],
         "loss": {"mel": 10, "feature": [2, 1]},
         "data": {

@@ -141,7 +141,7 @@ def test_args_of_another_generator_are_refused_by_name(tmp_path):
 
 
 def test_rates_that_do_not_make_the_hop_are_refused():
-    with pytest.raises(ValueError, match="product of rates 16 is not mel.hop_length 256"):
+    with pytest.raises(ValueError, match=r"product of rates 16 is not mel\.hop_length 256"):
         released.hifigan_config({**ORIGINAL, "hop_size": 256, "n_fft": 1024, "win_size": 1024})
 
 

@@ -135,7 +135,7 @@ class _Stage(nn.Module):
         x = self.upsample(F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
         total: Tensor = self.blocks[0](x)
         for block in self.blocks[1:]:
-            total = total + block(x)
+            total += block(x)
         return total / len(self.blocks)
 
 
@@ -149,7 +149,7 @@ class _PairBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for dilated, plain in zip(self.dilated, self.plain, strict=True):
-            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE))
+            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE, inplace=True))
         return x
 
 
