@@ -16,6 +16,8 @@ from amphion_core.data.collate import pad_stack
 from amphion_core.data.config import BatchConfig
 from amphion_core.data.loader import Loader, LoadError
 
+# Functions of a test module can't be sent to a spawned process, only inherited by a forked one.
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 LENGTHS = np.random.default_rng(0).integers(1, 9, 60).astype(float)
 
 
@@ -38,6 +40,8 @@ def make(load=load, collate=collate, *, rank=0, world_size=1, epochs=None, **opt
     batches = Batches(
         [Rows()], BatchConfig(unit="seconds", size=40), seed=3, rank=rank, world_size=world_size, epochs=epochs
     )
+    if options.get("workers"):
+        options.setdefault("start_method", "fork")
     return Loader(load, batches, collate, **options)
 
 
@@ -52,6 +56,7 @@ def same(first, second):
     )
 
 
+@needs_fork
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_are_bit_identical_for_any_number_of_processes(workers):
@@ -91,7 +96,7 @@ def test_rows_draw_from_their_own_generators():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=needs_fork)])
 @pytest.mark.parametrize("taken", [1, 10, 17])
 def test_the_state_is_the_next_batch_to_deliver_whatever_is_prefetched(workers, taken):
     expected = take(make(), taken + 6)
@@ -105,6 +110,7 @@ def test_the_state_is_the_next_batch_to_deliver_whatever_is_prefetched(workers, 
     resumed.close()
 
 
+@needs_fork
 @pytest.mark.slow
 def test_an_iteration_goes_on_where_the_last_was_left():
     loader = make(workers=2)
@@ -122,7 +128,7 @@ def test_epoch_counts_those_completed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=needs_fork)])
 def test_a_bounded_loader_can_be_run_through_again(workers):
     loader = make(epochs=1, workers=workers)
     expected = list(loader)
@@ -133,6 +139,7 @@ def test_a_bounded_loader_can_be_run_through_again(workers):
     loader.close()
 
 
+@needs_fork
 @pytest.mark.slow
 def test_two_ranks_of_two_processes_take_every_batch_once():
     expected = take(make(), 24)
@@ -151,7 +158,7 @@ def refuse_seven(which, index, generator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=needs_fork)])
 def test_a_row_that_fails_is_named(workers):
     loader = make(refuse_seven, workers=workers)
     with pytest.raises(
@@ -171,7 +178,7 @@ def test_the_note_of_a_failure_shows_where_it_was_raised():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=needs_fork)])
 def test_a_skipped_row_is_recorded_and_the_rest_of_its_batch_kept(workers):
     loader = make(refuse_seven, workers=workers, on_error="skip")
     batches = take(loader, loader.batches_per_epoch)
@@ -203,7 +210,7 @@ def refuse_to_join(items):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=needs_fork)])
 @pytest.mark.parametrize("on_error", ["fail", "skip"])
 def test_rows_that_cannot_be_joined_are_an_error_of_the_batch(workers, on_error):
     loader = make(collate=refuse_to_join, workers=workers, on_error=on_error)
@@ -224,6 +231,7 @@ def die_at_seven(which, index, generator):
     return load(which, index, generator)
 
 
+@needs_fork
 @pytest.mark.slow
 @pytest.mark.parametrize("fatal", [exit_at_seven, die_at_seven])
 def test_a_process_that_dies_is_an_error_with_its_batch(fatal):
@@ -245,6 +253,7 @@ def die_later_at_seven(which, index, generator):
     return die_at_seven(which, index, generator)
 
 
+@needs_fork
 @pytest.mark.slow
 def test_a_process_that_dies_while_the_main_one_computes_is_found_at_the_next_batch():
     loader = make(die_later_at_seven, workers=1, prefetch=50)
@@ -252,44 +261,85 @@ def test_a_process_that_dies_while_the_main_one_computes_is_found_at_the_next_ba
     next(batches)
     for _ in range(50):  # nothing is raised here, between two batches
         time.sleep(0.01)
+    before = signal.getsignal(signal.SIGCHLD)
     with pytest.raises(RuntimeError, match=r"Process .* was killed by signal 9"):
         for _ in batches:
             pass
+    assert signal.getsignal(signal.SIGCHLD) == before
 
 
+ENDLESS = """
+import multiprocessing, signal, sys, time
+import numpy as np
+from amphion_core.data import BatchConfig, Batches, Loader
+
+stopped = []
+if sys.argv[1] == "term":
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
+loader = Loader(lambda s, i, g: i, Batches([np.ones(10)], BatchConfig(size=2)), list, workers=2, start_method="fork")
+after = 0
+try:
+    for number, batch in enumerate(loader):
+        time.sleep(0.05)
+        if number == 2:
+            print(*(p.pid for p in multiprocessing.active_children()), flush=True)
+        after += bool(stopped)
+        if after == 20:
+            break
+except KeyboardInterrupt:
+    pass
+print("position", loader.state_dict()["number"], flush=True)
+"""
+
+
+@needs_fork
 @pytest.mark.slow
-def test_ctrl_c_ends_the_processes_without_a_word_from_them(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_ends_the_processes_by_the_main_one_without_a_word(tmp_path, number):
     script = tmp_path / "endless.py"
-    script.write_text(
-        "import sys, time\n"
-        "import numpy as np\n"
-        "from amphion_core.data import BatchConfig, Batches, Loader\n"
-        "loader = Loader(lambda s, i, g: i, Batches([np.ones(10)], BatchConfig(size=2)), list, workers=2)\n"
-        "try:\n"
-        "    for number, batch in enumerate(loader):\n"
-        "        time.sleep(0.05)\n"
-        "        if number == 2:\n"
-        "            import multiprocessing\n"
-        "            print(*(p.pid for p in multiprocessing.active_children()), flush=True)\n"
-        "except KeyboardInterrupt:\n"
-        "    print('position', loader.state_dict()['number'], flush=True)\n"
-    )
+    script.write_text(ENDLESS)
     process = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script, "int" if number == signal.SIGINT else "term"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     children = [int(pid) for pid in process.stdout.readline().split()]
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
+    os.killpg(process.pid, number)  # as a terminal or a job scheduler does
+    began = time.monotonic()
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert output.startswith("position")
     assert errors == ""
+    assert time.monotonic() - began < 10
     assert len(children) == 2
     for pid in children:
         assert not _alive(pid)
 
 
+@needs_fork
+@pytest.mark.slow
+def test_processes_end_soon_after_the_main_one_was_killed(tmp_path):
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    process = subprocess.Popen([sys.executable, script, "term"], stdout=subprocess.PIPE, text=True)
+    children = [int(pid) for pid in process.stdout.readline().split()]
+    process.kill()
+    process.communicate()
+    for pid in children:
+        assert not _alive(pid)
+
+
+@pytest.mark.filterwarnings("ignore:Got pickle error")
+def test_what_cannot_be_sent_to_a_spawned_process_is_said():
+    loader = make(lambda which, index, generator: 0, workers=1, start_method="spawn")
+    with pytest.raises(TypeError, match=r"load and collate can't be sent to a process .* functions of a module"):
+        take(loader, 1)
+
+
 def _alive(pid):
-    for _ in range(50):
+    for _ in range(120):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

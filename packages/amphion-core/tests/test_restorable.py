@@ -10,6 +10,7 @@ import importlib
 import inspect
 import itertools
 import json
+import os
 import pickle
 import pkgutil
 import signal
@@ -61,6 +62,10 @@ class Reading:
     def __call__(self, which, index, generator):
         wav, _ = self.corpus.audio(index)
         return self.corpus.keys[index], float(wav[0]), generator.random()
+
+
+def in_processes(corpus, workers, **options):
+    return Loader(Reading(corpus), batches(corpus, **options), list, workers=workers, start_method="fork")
 
 
 def batches(corpus, epochs=None, weights=None, rank=0, world_size=1, **config):
@@ -141,10 +146,10 @@ EXACT = {
     "Batches, bounded": lambda c, _: Stateful(lambda: batches(c, epochs=2)),
     "Batches, rank 1 of 3": lambda c, _: Stateful(lambda: batches(c, rank=1, world_size=3)),
     "Loader, in the process": lambda c, _: Stateful(lambda: Loader(Reading(c), batches(c), list)),
-    "Loader, 1 process": lambda c, _: Stateful(lambda: Loader(Reading(c), batches(c), list, workers=1)),
-    "Loader, 2 processes": lambda c, _: Stateful(lambda: Loader(Reading(c), batches(c), list, workers=2)),
-    "Loader, bounded": lambda c, _: Stateful(lambda: Loader(Reading(c), batches(c, epochs=2), list, workers=1)),
-    "Loader, by weight": lambda c, _: Stateful(lambda: Loader(Reading(c), batches(c), list)),
+    "Loader, 1 process": lambda c, _: Stateful(lambda: in_processes(c, 1)),
+    "Loader, 2 processes": lambda c, _: Stateful(lambda: in_processes(c, 2)),
+    "Loader, bounded": lambda c, _: Stateful(lambda: in_processes(c, 1, epochs=2)),
+    "Loader, by weight": lambda c, _: Stateful(lambda: Loader(Reading(c), batches(c, weights=[1, 2]), list)),
     "Mix": lambda c, _: Numbered(lambda: Mix([5, 9], seed=1), read_mix),
     "Mix, by weight": lambda c, _: Numbered(lambda: Mix([5, 9], weights=[1, 1], seed=1), read_mix),
     "ShardSet": lambda c, _: Numbered(lambda: pickle.loads(pickle.dumps(c))),
@@ -183,8 +188,15 @@ UNSUPPORTED = {
 }
 
 
+def forked(kind):
+    """Cases whose functions reach the processes only by fork."""
+    needs = kind in ("Loader, 1 process", "Loader, 2 processes", "Loader, bounded")
+    mark = pytest.mark.skipif(needs and not hasattr(os, "fork"), reason="no fork on this system")
+    return pytest.param(kind, marks=mark)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize("kind", [forked(kind) for kind in EXACT])
 def test_exact_goes_on_from_a_saved_position_with_what_would_have_come(kind, corpus, tmp_path):
     case = EXACT[kind](corpus, tmp_path)
     expected = case.expected(30)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import multiprocessing.process
+import os
+import pickle
 import signal
 import threading
 import traceback
@@ -17,6 +19,7 @@ import numpy as np
 
 from amphion_core.data.batching import Batches, PlannedBatch
 from amphion_core.data.mixing import item_generator
+from amphion_core.data.workers import end_with_parent
 from amphion_core.extras import require
 
 __all__ = ["LoadError", "Loader", "SkippedRow"]
@@ -147,8 +150,7 @@ class Loader(Generic[BatchT]):
         if self._processes is None:
             self._processes = self._started()
         children = set(multiprocessing.active_children())
-        with _SigchldKept():
-            outcomes = iter(self._processes)
+        outcomes = self._iterate()
         watch = _Watch(list(set(multiprocessing.active_children()) - children) or self._children)
         self._children = watch.children
         while True:
@@ -169,6 +171,17 @@ class Loader(Generic[BatchT]):
                 continue
             self._processes = outcomes = None  # ends the other processes; so not within `except`, which would keep it
             raise RuntimeError(self._death(said))
+
+    def _iterate(self) -> Any:
+        try:
+            with _SigchldKept():
+                return iter(self._processes)
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            self._processes = None
+            raise TypeError(
+                f"load and collate can't be sent to a process ({error}); where processes are not forked, both must be "
+                "functions of a module, or objects of its classes. workers=0 takes any"
+            ) from error
 
     def _started(self) -> Any:
         torch = require("torch", "amphion-core[torch]")
@@ -287,7 +300,11 @@ class _Watch:
     def __enter__(self) -> None:
         self._before = _sigchld()
         _set_sigchld(self._notice)
-        self._notice()
+        try:
+            self._notice()
+        except RuntimeError:
+            _set_sigchld(self._before)
+            raise
 
     def __exit__(self, *_: object) -> None:
         _set_sigchld(self._before)
@@ -326,8 +343,21 @@ def _unchanged(batch: Any) -> Any:
 
 
 def _settle(worker: int) -> None:
-    """Start of a loading process: one thread, and Ctrl-C is the main process's business."""
+    """Start of a loading process: one thread, and signals to the whole group are the main process's business.
+
+    So a run that gets Ctrl-C or SIGTERM can still finish its step.
+    """
     import torch
 
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # before any thread starts: threads inherit what is blocked
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
+
+
+def _obey_parent(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
