@@ -251,7 +251,8 @@ class _Encoding:
             if not arrays:
                 raise ValueError("no features were computed")
             return Record(row.id, {f"{name}.npy": _bytes_of(name, array) for name, array in arrays.items()})
-        except (OSError, MemoryError):
+        except (OSError, MemoryError) as error:
+            error.add_note(f"at row {row.number} ({row.id!r})")
             raise
         except Exception as error:
             raise ValueError(f"row {row.number} ({row.id!r}): {type(error).__name__}: {error}") from error
