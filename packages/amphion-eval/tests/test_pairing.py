@@ -5,7 +5,7 @@ import pytest
 
 from amphion_core import audio
 from amphion_core.data import Record, write_shards
-from amphion_eval.pairing import PairingError, find_pairs, read_pairs
+from amphion_eval.pairing import PairingError, find_pairs, mispair, read_pairs
 
 WAV = np.full(1600, 0.1, np.float32)
 
@@ -142,3 +142,22 @@ def test_table_that_is_none_is_refused(tmp_path, text, message):
 def test_table_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"t\.csv"):
         read_pairs(tmp_path / "t.csv")
+
+
+def test_row_of_texts_needs_no_audio_and_may_call_the_transcript_hypothesis(tmp_path):
+    (tmp_path / "t.csv").write_text("id,text,hypothesis\n1,hello,\n")
+    (pair,) = read_pairs(tmp_path / "t.csv")
+    assert (pair.text, pair.transcript, pair.reference.path) == ("hello", "", "")
+
+
+def test_wrong_partner_is_the_next_item_and_brings_its_text(tmp_path):
+    ref, est = (fill(tmp_path / name, "a.wav", "b.wav") for name in ("ref", "est"))
+    (ref / "b.txt").write_text("of b")
+    first, last = mispair(find_pairs(ref, est)[0])
+    assert (first.id, first.reference.path, first.text) == ("a", (ref / "b.wav").as_posix(), "of b")
+    assert last.reference.path == (ref / "a.wav").as_posix()
+
+
+def test_single_item_has_no_wrong_partner(tmp_path):
+    with pytest.raises(ValueError, match="another item"):
+        mispair(find_pairs(*(fill(tmp_path / name, "a.wav") for name in ("ref", "est")))[0])

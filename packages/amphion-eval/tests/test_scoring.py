@@ -132,6 +132,13 @@ def test_error_rates_need_no_audio():
     assert report.items[0].metrics["wer"] == 0.5 and report.items[0].counts["wer"] == (1, 2)
 
 
+def test_sound_of_a_pair_of_texts_is_undefined_and_says_so():
+    report = score([Pair("x", Clip(""), Clip(""), text="a", transcript="a")], ["wer", "mstft"])
+    assert report.items[0].metrics == {"wer": 0.0, "mstft": None}
+    assert report.items[0].undefined["mstft"] == "the reference has no audio, only text"
+    assert "No audio" in report.to_html()
+
+
 def test_corpus_rate_is_pooled():
     texts = [("a b c d", "a b c d"), ("e", "f")]
     pairs = [Pair(str(n), Clip("-"), Clip("-"), text=a, transcript=b) for n, (a, b) in enumerate(texts)]

@@ -28,6 +28,7 @@ from .pairing import Clip as Clip
 from .pairing import Pair as Pair
 from .pairing import PairingError as PairingError
 from .pairing import find_pairs as find_pairs
+from .pairing import mispair as mispair
 from .pairing import read_pairs as read_pairs
 from .pitch import f0_median_offset as f0_median_offset
 from .pitch import f0_pearson_cents as f0_pearson_cents

@@ -40,6 +40,9 @@ def score(
         float, typer.Option(help="Delay taken out for metrics of waveforms, up to so many seconds.")
     ] = 0.0,
     ignore_missing: Annotated[bool, typer.Option("--ignore-missing", help="Leave out clips without partner.")] = False,
+    mispaired: Annotated[
+        bool, typer.Option("--mispaired", help="Give each output the recording of the next item: what chance scores.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
     bootstrap: Annotated[int, typer.Option(help="Samples for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
@@ -55,7 +58,7 @@ def score(
 
       amphion-eval score --pairs table.csv --metrics wer,cer --language en
     """
-    from amphion_eval.pairing import find_pairs, read_pairs
+    from amphion_eval.pairing import find_pairs, mispair, read_pairs
     from amphion_eval.scoring import DEFAULT_METRICS
     from amphion_eval.scoring import score as score_pairs
     from amphion_eval.settings import Settings
@@ -82,7 +85,7 @@ def score(
         found, left_out = find_pairs(reference, estimate, ignore_missing=ignore_missing)
         name = name or (Path(estimate).name if Path(estimate).is_dir() else Path(estimate).stem) or "estimate"
     report = score_pairs(
-        found,
+        mispair(found) if mispaired else found,
         [part.strip() for part in metrics.split(",") if part.strip()] if metrics is not None else DEFAULT_METRICS,
         settings=settings,
         workers=workers if workers is not None else os.cpu_count() or 1,
@@ -90,6 +93,7 @@ def score(
         seed=seed,
         name=name,
         left_out=left_out,
+        pairing="each output with the recording of the next item" if mispaired else "table" if pairs else "by name",
         progress=True,
     )
     if left_out:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from amphion_core.data import ShardSet
 
-__all__ = ["AUDIO_EXTENSIONS", "Clip", "Pair", "PairingError", "find_pairs", "read_pairs"]
+__all__ = ["AUDIO_EXTENSIONS", "Clip", "Pair", "PairingError", "find_pairs", "mispair", "read_pairs"]
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff")
 _SHOWN = 10
@@ -32,7 +32,7 @@ class Clip:
     """Where a piece of audio is.
 
     Attributes:
-        path: audio file, or folder or file of shards.
+        path: audio file, or folder or file of shards; empty where only texts are compared.
         key: the record inside the shards; None for a file.
     """
 
@@ -46,13 +46,15 @@ class Clip:
             (T,) or (C, T) samples, all channels, and the rate in Hz.
 
         Raises:
-            ValueError: the file can't be decoded.
+            ValueError: the file can't be decoded, or there is only text.
             FileNotFoundError: there is none.
         """
         if self.key is not None:
             shards = _shards(self.path)
             wav, rate = shards.audio(_positions(self.path)[self.key])
             return np.asarray(wav, np.float32), rate
+        if not self.path:
+            raise ValueError("there is no audio, only text")
         from amphion_core import audio
 
         return audio.load(self.path, mono=False)
@@ -121,6 +123,8 @@ def find_pairs(
 def read_pairs(table: str | Path) -> list[Pair]:
     """Pairs from a table with the columns id, reference, estimate, and if wanted text, transcript, language, speaker.
 
+    A row with both texts needs no audio; `hypothesis` is another name of `transcript`.
+
     Args:
         table: .csv, .tsv, or .jsonl; relative paths are those below the table's folder, or else below this one.
 
@@ -137,16 +141,18 @@ def read_pairs(table: str | Path) -> list[Pair]:
     faults: list[str] = []
     pairs: dict[str, Pair] = {}
     for number, row in _rows(table):
+        row.setdefault("transcript", row.get("hypothesis"))
         absent = [name for name in ("reference", "estimate") if not row.get(name)]
-        if absent:
+        only_texts = len(absent) == 2 and row.get("id") and row.get("text") and row.get("transcript") is not None
+        if absent and not only_texts:
             faults.append(f"row {number}: no value for {' and '.join(absent)}; there are {', '.join(row) or 'none'}")
             continue
-        places = {name: _below(table.parent, str(row[name])) for name in ("reference", "estimate")}
+        places = {n: _below(table.parent, str(row[n])) for n in ("reference", "estimate") if not only_texts}
         faults += [f"row {number}: no file at {row[n]}" for n, place in places.items() if not place.is_file()]
         name = str(row.get("id") or places["estimate"].stem)
         if name in pairs:
             faults.append(f"row {number}: the id {name} stands twice")
-        ref, est = (Clip(place.as_posix()) for place in places.values())
+        ref, est = (Clip(place.as_posix()) for place in places.values()) if places else (Clip(""), Clip(""))
         pairs[name] = _pair(name, ref, est, row)
     if faults:
         raise PairingError(f"{table}: {len(faults)} faults:\n{_listed(faults)}")
@@ -155,8 +161,26 @@ def read_pairs(table: str | Path) -> list[Pair]:
     return list(pairs.values())
 
 
+def mispair(pairs: Sequence[Pair]) -> list[Pair]:
+    """Each output with the recording and text of the next item: what chance scores, the floor of every figure.
+
+    Args:
+        pairs: at least 2.
+
+    Raises:
+        ValueError: there is no other item.
+    """
+    if len(pairs) < 2:
+        raise ValueError(f"a wrong partner needs another item; there is {len(pairs)}")
+    following = [*pairs[1:], pairs[0]]
+    return [
+        replace(own, reference=other.reference, text=other.text) for own, other in zip(pairs, following, strict=True)
+    ]
+
+
 def _pair(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None) -> Pair:
-    values = {key: (row or {}).get(key) or None for key in ("text", "transcript", "language", "speaker")}
+    values = {key: (row or {}).get(key) for key in ("text", "transcript", "language", "speaker")}
+    values |= {key: values[key] or None for key in ("text", "language", "speaker")}  # an empty transcript is one
     if ref.key is not None:
         utterance = _shards(ref.path).utterance(_positions(ref.path)[ref.key])
         values = {
@@ -166,7 +190,7 @@ def _pair(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None)
             "speaker": values["speaker"] or utterance.speaker,
         }
     values["text"] = values["text"] or _beside(ref)
-    values["transcript"] = values["transcript"] or _beside(est)
+    values["transcript"] = values["transcript"] if values["transcript"] is not None else _beside(est)
     return Pair(name, ref, est, **values)
 
 
@@ -228,7 +252,7 @@ def _below(folder: Path, path: str) -> Path:
 
 
 def _beside(clip: Clip) -> str | None:
-    if clip.key is not None:
+    if clip.key is not None or not clip.path:
         return None
     path = Path(clip.path).with_suffix(".txt")
     return path.read_text(encoding="utf-8-sig").strip() if path.is_file() else None

@@ -48,6 +48,7 @@ def score(
     seed: int = 0,
     name: str = "estimate",
     left_out: Sequence[str] = (),
+    pairing: str = "by name",
     progress: bool = False,
     **changes: Any,
 ) -> Report:
@@ -64,6 +65,7 @@ def score(
         seed: of these samples.
         name: of the system that is scored, for tables.
         left_out: clips that were not paired, recorded in the result.
+        pairing: how the pairs were found, recorded in the result.
         progress: show a bar on stderr.
         changes: single fields of `settings`, such as `f0="dio"` or `align="dtw"`.
 
@@ -85,7 +87,7 @@ def score(
         raise ValueError(f"ids must be unique; twice or more: {', '.join(twice[:10])}")
     work = partial(score_pair, metrics=chosen, settings=settings)
     results = list(_bar(_mapped(work, items, workers), len(items), progress))
-    provenance = _provenance(chosen, settings, results, bootstrap, seed, left_out)
+    provenance = _provenance(chosen, settings, results, bootstrap, seed, left_out, pairing)
     return Report(results, provenance, name)
 
 
@@ -156,6 +158,9 @@ class _Side:
         self.record = ClipRecord(clip.path, clip.key)
 
     def read(self, item: str) -> None:
+        if not self.clip.path:
+            self.fault = "has no audio, only text"
+            return
         try:
             wav, self.sample_rate = self.clip.load()
         except ValueError as error:
@@ -226,6 +231,7 @@ def _provenance(
     bootstrap: int,
     seed: int,
     left_out: Sequence[str],
+    pairing: str,
 ) -> dict[str, Any]:
     values = settings.to_dict()
     rates = Counter(str(item.sample_rate) for item in items if item.sample_rate)
@@ -235,6 +241,7 @@ def _provenance(
         "alignment": settings.align,
         "sample_rates": dict(sorted(rates.items())),
         "resampled": sum(any("resampled" in note for note in item.notes) for item in items),
+        "pairing": pairing,
         "left_out": list(left_out),
         "bootstrap": {"resamples": bootstrap, "seed": seed, "level": 0.95},
         "versions": {"amphion-eval": __version__, "python": platform.python_version(), **_versions(metrics, settings)},
