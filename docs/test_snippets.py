@@ -99,6 +99,12 @@ def test_every_snippet_of_the_page_runs(page, tmp_path, monkeypatch):
             assert done.returncode == 0, f"{where}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
 
 
+def test_every_page_is_in_the_navigation():
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r": (\S+\.md)$", site, re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_block_says_its_language(page):
     known = {"python", "bash", "console", "text", "yaml", "toml", "json"}
