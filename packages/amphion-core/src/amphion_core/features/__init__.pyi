@@ -1,7 +1,6 @@
 from .energy import energy_from_mel as energy_from_mel
 from .energy import energy_from_wav as energy_from_wav
 from .energy import energy_tacotron as energy_tacotron
-from .filterbank import filterbank as filterbank
 from .mel import MelSpectrogram as MelSpectrogram
 from .mel import denormalize_mel as denormalize_mel
 from .mel import linear_spectrogram as linear_spectrogram
@@ -19,7 +18,6 @@ from .pitch import log_f0 as log_f0
 from .pitch import semitones as semitones
 from .pitch import unvoiced_flags as unvoiced_flags
 from .pitch import voiced as voiced
-from .pyin import pyin as pyin
 from .semantic import SEMANTIC_PRESETS as SEMANTIC_PRESETS
 from .semantic import SemanticConfig as SemanticConfig
 from .semantic import SemanticEncoder as SemanticEncoder
@@ -27,7 +25,6 @@ from .semantic import SemanticFeatures as SemanticFeatures
 from .spectrum import stft_magnitude as stft_magnitude
 from .stft import amplitude_phase as amplitude_phase
 from .stft import inverse_stft as inverse_stft
-from .stft import stft as stft
 from .store import FeatureStore as FeatureStore
 from .store import StoredFeatures as StoredFeatures
 from .trackers import crepe_f0 as crepe_f0

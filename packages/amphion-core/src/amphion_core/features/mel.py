@@ -125,15 +125,15 @@ def _linear(wav: Tensor, config: MelConfig) -> Tensor:
     if config.clip:
         wav = wav.clamp(-1, 1)
     spectrum = stft(wav, config.n_fft, config.hop_length, config.win_length, padding=config.padding)
-    if config.power == 1 and config.root_epsilon == 0:
-        return spectrum.abs()  # its gradient at zero is zero, that of the root is infinite
     parts = torch.view_as_real(spectrum)
     squares = parts * parts  # one pass over contiguous memory
     power = squares[..., 0] + squares[..., 1]
     if config.power == 2:
         return power
-    floored = power + config.root_epsilon if config.root_mode == "add" else power.clamp(min=config.root_epsilon)
-    return floored.sqrt()
+    if config.root_mode == "add" and config.root_epsilon > 0:
+        return (power + config.root_epsilon).sqrt()
+    # the smallest number keeps the gradient of silence finite: zero, where the root alone has an infinite one
+    return power.clamp(min=max(config.root_epsilon, torch.finfo(power.dtype).tiny)).sqrt()
 
 
 def _clipwise(wav: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
@@ -144,7 +144,9 @@ def _clipwise(wav: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
 
 def _check_finite(wav: Tensor) -> None:
     # on a device the check would wait for all work before it; in training the trainer's guard sees the loss
-    if wav.device.type == "cpu" and not wav.requires_grad and not torch.isfinite(wav).all():
+    if wav.device.type != "cpu" or wav.requires_grad or torch.isfinite(wav.sum()):  # the sum is the quick test
+        return
+    if not torch.isfinite(wav).all():
         count = int((~torch.isfinite(wav)).sum())
         raise ValueError(f"wav holds {count} samples that are NaN or infinite; repair or drop the clip")
 
