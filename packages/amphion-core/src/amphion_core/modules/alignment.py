@@ -90,7 +90,8 @@ def search_monotonic(
     scores = np.asarray(scores)
     tokens, frames = np.asarray(text_lengths), np.asarray(frame_lengths)
     _check_lengths(scores.shape, tokens, frames)
-    moves = _forward(scores, np.float64 if double else np.float32, np.greater if ties == "stay" else np.greater_equal)
+    moved = np.greater if ties == "stay" else np.greater_equal
+    moves = _forward(scores, (tokens.tolist(), frames.tolist()), np.float64 if double else np.float32, moved)
     durations = np.zeros((scores.shape[0], scores.shape[2]), np.int64)
     for item in range(len(scores)):
         durations[item, : tokens[item]] = _backward(moves[:, item], int(tokens[item]), int(frames[item]))
@@ -214,7 +215,9 @@ def _check_lengths(shape: tuple[int, ...], tokens: NDArray[np.integer], frames: 
             )
 
 
-def _forward(scores: NDArray[np.float32], dtype: type, moved: np.ufunc) -> NDArray[np.bool_]:
+def _forward(
+    scores: NDArray[np.float32], lengths: tuple[list[int], list[int]], dtype: type, moved: np.ufunc
+) -> NDArray[np.bool_]:
     """Whether the best path to a cell came from the token before; (F, B, N + 1), the last column without meaning."""
     items, frames, tokens = scores.shape
     width = tokens + 1
@@ -227,10 +230,14 @@ def _forward(scores: NDArray[np.float32], dtype: type, moved: np.ufunc) -> NDArr
     best = np.empty(items * width, dtype)
     moves = np.empty((frames, items * width), np.bool_)
     by_frame = scores.transpose(1, 0, 2)
-    maximum, add = np.fmax, np.add  # fmax, so that NaN in one item's padding does not cross into the next item
+    maximum, add = np.maximum, np.add
+    padded = [(i, n, f) for i, (n, f) in enumerate(zip(*lengths, strict=True)) if n < tokens or f < frames]
     for start in range(1, frames, _CHUNK):
         count = min(_CHUNK, frames - start)
         given[:count] = by_frame[start : start + count]
+        for item, text, total in padded:  # NaN in the padding of one item must not cross into the next
+            given[:count, item, text:] = -np.inf
+            given[max(0, total - start) : count, item] = 0
         for move, stay, row in steps[:count]:
             maximum(move, stay, out=best)
             add(best, row, row)
