@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from amphion_core.features.stft import inverse_stft, stft
 from amphion_core.hub import PretrainedModule
 from amphion_vocoders.mel_inversion import linear_magnitude
-from amphion_vocoders.synthesis import check_chunk, check_mel, synthesize_batch, synthesize_stream
+from amphion_vocoders.synthesis import MAX_FRAMES, check_chunk, check_mel, synthesize_batch, synthesize_stream
 from amphion_vocoders.vocoder import MelVocoderConfig
 
 __all__ = ["GriffinLim", "GriffinLimConfig"]
@@ -103,7 +103,10 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
             ValueError: wrong bands, not finite, values of another kind of mel, or lengths that don't fit.
         """
         check_mel(mel, self.config.mel, lengths)
-        noise = _Phases(self._generator(generator), self.config.mel.n_fft // 2 + 1, mel.device)
+        source = self._generator(generator)
+        if mel.shape[-1] > MAX_FRAMES + 2 * self.context:
+            return self._long(mel, lengths, source)
+        noise = _Phases(source, self.config.mel.n_fft // 2 + 1, mel.device)
         phase = noise.draw(mel.shape[-1]).expand(mel.shape[0], -1, -1)
         hop = self.config.mel.hop_length
         joined = torch.cat([mel.float(), phase], dim=1)
@@ -119,8 +122,7 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
         Yields:
             (T_i,) samples; joined they are what `synthesize` gives for the joined mel.
         """
-        hop = self.config.mel.hop_length
-        yield from synthesize_stream(self._network, self._with_phase(chunks), hop_length=hop, context=self.context)
+        yield from self._stream(chunks, self._generator(None))
 
     @property
     def context(self) -> int:
@@ -133,12 +135,29 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
         wav: Tensor = self(joined[:, :bands], joined[:, bands:])
         return wav
 
-    def _with_phase(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def _long(self, mel: Tensor, lengths: Tensor | None, generator: Generator) -> Tensor:
+        """Item by item as streams, so that the phases of the whole never exist at once."""
+        hop, start = self.config.mel.hop_length, generator.get_state()
+        wav = mel.new_zeros(mel.shape[0], mel.shape[2] * hop, dtype=torch.float32)
+        for i in range(mel.shape[0]):
+            generator.set_state(start)  # the same phases for all items
+            valid = mel.shape[2] if lengths is None else int(lengths[i])
+            place = 0
+            for piece in self._stream(torch.split(mel[i, :, :valid], MAX_FRAMES, dim=1), generator):
+                wav[i, place : place + piece.shape[0]] = piece
+                place += piece.shape[0]
+        return wav
+
+    def _stream(self, chunks: Iterable[Tensor], generator: Generator) -> Iterator[Tensor]:
+        hop, joined = self.config.mel.hop_length, self._with_phase(chunks, generator)
+        return synthesize_stream(self._network, joined, hop_length=hop, context=self.context)
+
+    def _with_phase(self, chunks: Iterable[Tensor], generator: Generator) -> Iterator[Tensor]:
         noise: _Phases | None = None
         for chunk in chunks:
             check_chunk(chunk, self.config.mel)
             if noise is None:
-                noise = _Phases(self._generator(None), self.config.mel.n_fft // 2 + 1, chunk.device)
+                noise = _Phases(generator, self.config.mel.n_fft // 2 + 1, chunk.device)
             yield torch.cat([chunk.float(), noise.draw(chunk.shape[-1])[0]])
 
     def _generator(self, given: Generator | None) -> Generator:

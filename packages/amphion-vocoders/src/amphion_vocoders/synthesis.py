@@ -14,7 +14,7 @@ from torch import Tensor
 
 from amphion_core.features import MelConfig
 
-__all__ = ["check_chunk", "check_mel", "synthesize_batch", "synthesize_stream"]
+__all__ = ["MAX_FRAMES", "check_chunk", "check_mel", "synthesize_batch", "synthesize_stream"]
 
 Network = Callable[[Tensor], Tensor]
 """Frames (B, C, F) to waveforms (B, F * hop_length)."""
