@@ -89,7 +89,9 @@ def test_search_in_blocks_gives_the_same_path(monkeypatch: pytest.MonkeyPatch) -
     wav = voice(16000)
     whole = pyin(wav, 16000, hop_length=160)
     monkeypatch.setattr(pyin_module, "_BLOCK", 7)
-    np.testing.assert_array_equal(pyin(wav, 16000, hop_length=160).f0, whole.f0)
+    blocks = pyin(wav, 16000, hop_length=160)
+    np.testing.assert_array_equal(blocks.f0, whole.f0)
+    np.testing.assert_array_equal(blocks.probability, whole.probability)
 
 
 def test_gain_does_not_change_the_contour() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from amphion_core.features.filterbank import filterbank
 from amphion_core.features.mel_config import MelConfig
-from amphion_core.features.stft import stft
+from amphion_core.features.stft import pad_wav, stft
 
 __all__ = [
     "MelSpectrogram",
@@ -24,6 +24,8 @@ __all__ = [
     "mel_spectrogram",
     "normalize_mel",
 ]
+
+_SPAN = 4096  # frames
 
 
 class MelSpectrogram(nn.Module):
@@ -55,7 +57,7 @@ def mel_spectrogram(wav: Tensor, config: MelConfig) -> Tensor:
             infinity in the samples (on the CPU and without gradient; elsewhere they spread into the result).
     """
     _check_finite(wav)
-    return _clipwise(wav, lambda clip: _mel(clip, config))
+    return _clipwise(wav, config, _mel)
 
 
 def linear_spectrogram(wav: Tensor, config: MelConfig) -> Tensor:
@@ -72,7 +74,7 @@ def linear_spectrogram(wav: Tensor, config: MelConfig) -> Tensor:
         ValueError: as `mel_spectrogram`.
     """
     _check_finite(wav)
-    return _clipwise(wav, lambda clip: _linear(clip, config))
+    return _clipwise(wav, config, _linear)
 
 
 def mel_filterbank(config: MelConfig, like: Tensor | None = None) -> Tensor:
@@ -136,10 +138,27 @@ def _linear(wav: Tensor, config: MelConfig) -> Tensor:
     return power.clamp(min=max(config.root_epsilon, torch.finfo(power.dtype).tiny)).sqrt()
 
 
-def _clipwise(wav: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    if wav.ndim == 2 and wav.device.type == "cpu" and len(wav) > 0:
-        return torch.stack([compute(clip) for clip in wav])
-    return compute(wav)
+def _clipwise(wav: Tensor, config: MelConfig, compute: Callable[[Tensor, MelConfig], Tensor]) -> Tensor:
+    if wav.device.type != "cpu":
+        return compute(wav, config)
+    if wav.ndim == 2 and len(wav) > 0:
+        return torch.stack([_spanwise(clip, config, compute) for clip in wav])
+    return _spanwise(wav, config, compute)
+
+
+def _spanwise(clip: Tensor, config: MelConfig, compute: Callable[[Tensor, MelConfig], Tensor]) -> Tensor:
+    """One clip, hours of it in spans, whose frames would otherwise fill the memory."""
+    frames = config.frames(clip.shape[-1]) if clip.ndim == 1 else 0
+    if frames <= _SPAN:
+        return compute(clip, config)
+    padded = pad_wav(clip, config.n_fft, config.hop_length, config.padding)
+    bare = config.model_copy(update={"padding": "none"})
+    starts = range(0, frames, _SPAN)
+    ends = [min(start + _SPAN, frames) - 1 for start in starts]
+    pieces = [
+        padded[a * config.hop_length : b * config.hop_length + config.n_fft] for a, b in zip(starts, ends, strict=True)
+    ]
+    return torch.cat([compute(piece, bare) for piece in pieces], dim=-1)
 
 
 def _check_finite(wav: Tensor) -> None:

@@ -20,7 +20,7 @@ from amphion_core.features.yin import PeriodCandidates, period_candidates, perio
 __all__ = ["PyinContour", "pyin", "pyin_f0"]
 
 _TINY = np.finfo(np.float64).tiny
-_BLOCK = 2048  # frames whose scores are kept at once while the path is traced back: 17 MB at 1070 states
+_BLOCK = 2048  # frames whose thresholds and scores are held at once: about 40 MB
 
 _Array = NDArray[np.float64]
 
@@ -107,9 +107,10 @@ def pyin(
     shortest, longest = period_range(sample_rate, length, f_min, f_max)
     n_frames = (len(samples) - length) // hop_length + 1
     troughs = period_candidates(samples, length, hop_length, shortest, longest)
-    probability = _trough_probabilities(
-        troughs, n_frames, n_thresholds, beta_parameters, boltzmann_parameter, no_trough_probability
-    )
+    edges = np.searchsorted(troughs.frame, np.arange(0, n_frames + _BLOCK, _BLOCK))
+    blocks = [PeriodCandidates(*(column[a:b] for column in troughs)) for a, b in pairwise(edges)]
+    settings = (n_thresholds, beta_parameters, boltzmann_parameter, no_trough_probability)
+    probability = np.concatenate([_trough_probabilities(block, *settings) for block in blocks])
     bins_per_octave = 12 * math.ceil(1 / resolution)
     n_bins = math.floor(bins_per_octave * math.log2(f_max / f_min)) + 1
     observations, voicing = _observations(
@@ -124,7 +125,6 @@ def pyin(
 
 def _trough_probabilities(
     troughs: PeriodCandidates,
-    n_frames: int,
     n_thresholds: int,
     beta_parameters: tuple[float, float],
     boltzmann_parameter: float,
