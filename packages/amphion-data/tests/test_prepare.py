@@ -116,6 +116,22 @@ def test_a_file_changed_in_place_is_read_again(tmp_path, corpus, write):
     assert digests(out) == digests(tmp_path / "fresh")
 
 
+def test_two_copies_of_a_corpus_give_the_same_bytes(tmp_path, make_ljspeech):
+    for name in ("one", "two"):
+        run("ljspeech", make_ljspeech(tmp_path / name / "corpus"), tmp_path / name / "out")
+    assert digests(tmp_path / "one" / "out") == digests(tmp_path / "two" / "out")
+
+
+def test_a_file_replaced_by_an_older_one_is_read_again(tmp_path, corpus, write):
+    out = tmp_path / "out"
+    other = write(tmp_path / "other.wav", seconds=0.24, frequency=999)
+    run("ljspeech", corpus, out)
+    other.replace(corpus / "wavs" / "LJ003-0002.wav")
+    run("ljspeech", corpus, out)
+    run("ljspeech", corpus, tmp_path / "fresh")
+    assert digests(out) == digests(tmp_path / "fresh")
+
+
 def broken_corpus(root, tone, write):
     """One file of each fault, and one that is well; the reason expected for each."""
     good = write(root / "good.wav").read_bytes()

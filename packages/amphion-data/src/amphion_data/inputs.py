@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from amphion_core.atomic import atomic_writer
+from amphion_core.data.index import probe
 from amphion_core.schema import Utterance
 
 __all__ = ["forget_changed", "inputs_record"]
 
+_THREADS = 8  # the files may lie on a network, where each answer takes a while
+
 
 def forget_changed(folder: Path, root: Path, rows: Sequence[Utterance], per_shard: int) -> list[str]:
-    """Remove the shards of a folder whose source files have another size or time than when they were made.
+    """Remove the shards of a folder whose source files are others than when they were made.
+
+    A file is another one when its size or samples of its bytes differ from those noted, or when it was written after
+    the shard. What is noted depends on the files alone, so it is the same on every machine.
 
     Args:
-        folder: of the shards of one split; the record lies beside it, the only file that differs between machines.
+        folder: of the shards of one split.
         root: folder of the corpus.
         rows: all rows of the split, in order.
         per_shard: rows of a shard.
@@ -25,24 +32,28 @@ def forget_changed(folder: Path, root: Path, rows: Sequence[Utterance], per_shar
     Returns:
         Names of the shards that were removed.
     """
-    now = {}
-    for number, start in enumerate(range(0, len(rows), per_shard)):
-        state = hashlib.sha256()
-        for row in rows[start : start + per_shard]:
-            state.update(f"{row.audio}\0{_state(root / row.audio)}\n".encode())
-        now[f"shard-{number:06d}"] = state.hexdigest()[:32]
-    before: dict[str, str] = {}
     record = inputs_record(folder)
-    if record.is_file():
-        before = json.loads(record.read_text(encoding="utf-8"))
-    changed = sorted(name for name in before if now.get(name) != before[name])
-    for name in changed:
+    before: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    now: dict[str, str] = {}
+    changed = set(before)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for number, start in enumerate(range(0, len(rows), per_shard)):
+            name = f"shard-{number:06d}"
+            files = [root / row.audio for row in rows[start : start + per_shard]]
+            states = list(pool.map(_state, files))
+            text = "\n".join(f"{row.audio}\0{state}" for row, (state, _) in zip(rows[start:], states, strict=False))
+            now[name] = hashlib.sha256(text.encode()).hexdigest()[:32]
+            shard = folder / f"{name}.tar"
+            written = shard.stat().st_mtime_ns if shard.is_file() else 0
+            if before.get(name) == now[name] and all(time <= written for _, time in states):
+                changed.discard(name)
+    for name in sorted(changed):
         for path in sorted(folder.glob(f"{name}.*")):
             path.unlink()
     if now != before:
         with atomic_writer(record) as file:
             file.write((json.dumps(now, indent=0) + "\n").encode())
-    return changed
+    return sorted(changed)
 
 
 def inputs_record(folder: Path) -> Path:
@@ -50,9 +61,9 @@ def inputs_record(folder: Path) -> Path:
     return folder.with_name(f".inputs-{folder.name}.json")
 
 
-def _state(path: Path) -> str:
+def _state(path: Path) -> tuple[str, int]:
+    """Size and samples of a file in a few letters, and when it was written, ns."""
     try:
-        found = path.stat()
+        return probe(path), path.stat().st_mtime_ns
     except OSError as error:
-        return type(error).__name__
-    return f"{found.st_size} {found.st_mtime_ns}"
+        return type(error).__name__, 0
