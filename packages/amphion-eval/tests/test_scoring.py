@@ -126,6 +126,13 @@ def test_file_that_is_not_there_is_an_error_that_names_it(tmp_path, voice):
         one(save(tmp_path / "r.wav", voice), tmp_path / "gone.wav")
 
 
+def test_file_that_cannot_be_read_is_undefined_where_that_is_asked_for(tmp_path, voice):
+    (tmp_path / "e.wav").write_bytes(b"garbage")
+    item = one(save(tmp_path / "r.wav", voice), tmp_path / "e.wav", on_error="record")
+    assert all("estimate can't be read" in reason for reason in item.undefined.values())
+    assert set(item.metrics.values()) == {None}
+
+
 def test_error_rates_need_no_audio():
     pair = Pair("x", Clip("nowhere.wav"), Clip("neither.wav"), text="two words", transcript="to words", language="en")
     report = score([pair], ["wer", "cer"])

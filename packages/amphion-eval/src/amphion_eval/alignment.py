@@ -110,16 +110,22 @@ def aligned(
 
 
 def _distances(ref: NDArray[np.float64], est: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean distance of every pair, (F, G)."""
     center = ref.mean(axis=0)  # smaller numbers cancel less in the expansion of the square
     ref, est = ref - center, est - center
     ref_power, est_power = np.einsum("fd,fd->f", ref, ref), np.einsum("fd,fd->f", est, est)
-    squares = (-2.0 * ref) @ est.T
-    squares += ref_power[:, None]
-    squares += est_power[None, :]
+    # |a|^2 - 2 a b + |b|^2 as one product, by blocks that stay in the cache.
+    left = np.column_stack([-2.0 * ref, ref_power, np.ones(len(ref))])
+    right = np.vstack([est.T, np.ones(len(est)), est_power])
     # What is left of equal frames is rounding; as 0 it ties exactly, and ties go to the diagonal.
-    scale = 1e-14 * (ref_power.max() + est_power.max())
-    squares[squares < scale] = 0.0
-    return np.sqrt(squares, out=squares)
+    rounding = 1e-14 * (ref_power.max() + est_power.max())
+    distances = np.empty((len(ref), len(est)))
+    for start in range(0, len(ref), 64):
+        block = distances[start : start + 64]
+        np.matmul(left[start : start + 64], right, out=block)
+        block *= block >= rounding
+        np.sqrt(block, out=block)
+    return distances
 
 
 def _accumulate(cost: NDArray[np.float64]) -> NDArray[np.float64]:

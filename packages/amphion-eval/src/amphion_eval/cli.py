@@ -43,6 +43,9 @@ def score(
     mispaired: Annotated[
         bool, typer.Option("--mispaired", help="Give each output the recording of the next item: what chance scores.")
     ] = False,
+    on_error: Annotated[
+        str, typer.Option(help="A file that can't be read: fail ends the run, record leaves its item undefined.")
+    ] = "fail",
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
     bootstrap: Annotated[int, typer.Option(help="Samples for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
@@ -66,6 +69,8 @@ def score(
 
     if (pairs is None) == (reference is None or estimate is None):
         raise typer.BadParameter("give REFERENCE and ESTIMATE, or --pairs TABLE")
+    if on_error not in ("fail", "record"):
+        raise typer.BadParameter(f"--on-error is fail or record, got {on_error}")
     settings = Settings.parse(
         {
             "f0": f0,
@@ -93,14 +98,18 @@ def score(
         seed=seed,
         name=name,
         left_out=left_out,
+        on_error="record" if on_error == "record" else "fail",
         pairing="each output with the recording of the next item" if mispaired else "table" if pairs else "by name",
         progress=True,
     )
     if left_out:
         log.warning("%d clips without partner were left out; the JSON lists them", len(left_out))
+    undefined: dict[tuple[str, int], list[str]] = {}
     for metric, reasons in undefined_reasons(report).items():
         for reason, items in reasons.items():
-            log.warning("%s is undefined for %d items: %s", metric, len(items), reason)
+            undefined.setdefault((reason, len(items)), []).append(metric)
+    for (reason, count), names in undefined.items():
+        log.warning("undefined for %d item%s, %s: %s", count, "" if count == 1 else "s", reason, ", ".join(names))
     for path, write in (
         (json, report.to_json),
         (csv, report.to_csv),

@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,11 @@ from amphion_eval.report import ClipRecord, Item, Report
 from amphion_eval.settings import Settings
 from amphion_eval.values import Rate, Undefined, reason_of
 
-__all__ = ["DEFAULT_METRICS", "score", "score_pair"]
+__all__ = ["DEFAULT_METRICS", "OnError", "score", "score_pair"]
 
 log = logging.getLogger(__name__)
+
+OnError = Literal["fail", "record"]
 
 _EMPTY = {"empty_audio": "has no sample", "not_finite": "has samples that are NaN or infinite"}
 """Files that can be read but not compared: their items are undefined. All else that can't be read is an error."""
@@ -49,6 +51,7 @@ def score(
     name: str = "estimate",
     left_out: Sequence[str] = (),
     pairing: str = "by name",
+    on_error: OnError = "fail",
     progress: bool = False,
     **changes: Any,
 ) -> Report:
@@ -66,6 +69,7 @@ def score(
         name: of the system that is scored, for tables.
         left_out: clips that were not paired, recorded in the result.
         pairing: how the pairs were found, recorded in the result.
+        on_error: a file that can't be read ends the run (`fail`), or leaves its item undefined (`record`).
         progress: show a bar on stderr.
         changes: single fields of `settings`, such as `f0="dio"` or `align="dtw"`.
 
@@ -74,7 +78,7 @@ def score(
 
     Raises:
         LookupError: unknown metrics.
-        ValueError: no pairs, an id twice, a file that can't be decoded, or settings that make no sense.
+        ValueError: no pairs, an id twice, a file that can't be read, or settings that make no sense.
         MissingExtraError: a metric or tracker needs a package that is not installed.
     """
     settings = (settings or Settings()).updated(**changes) if changes else settings or Settings()
@@ -85,22 +89,23 @@ def score(
     twice = [name for name, times in Counter(pair.id for pair in items).items() if times > 1]
     if twice:
         raise ValueError(f"ids must be unique; twice or more: {', '.join(twice[:10])}")
-    work = partial(score_pair, metrics=chosen, settings=settings)
+    work = partial(score_pair, metrics=chosen, settings=settings, on_error=on_error)
     results = list(_bar(_mapped(work, items, workers), len(items), progress))
     provenance = _provenance(chosen, settings, results, bootstrap, seed, left_out, pairing)
     return Report(results, provenance, name)
 
 
-def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings) -> Item:
+def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings, on_error: OnError = "fail") -> Item:
     """Score one pair.
 
     Args:
         pair: what to read.
         metrics: applied in this order.
         settings: of the analyses.
+        on_error: what a file that can't be read does, as in `score`.
 
     Raises:
-        ValueError: a file can't be decoded, or a metric failed; the message names the item.
+        ValueError: a file can't be read, or a metric failed; the message names the item.
     """
     reference, estimate = _Side(pair.reference), _Side(pair.estimate)
     notes: list[str] = []
@@ -109,7 +114,7 @@ def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings) -> Ite
     rate: int | None = None
     if any(metric.needs != "texts" for metric in metrics):
         for title, side in (("reference", reference), ("estimate", estimate)):
-            side.read(pair.id)
+            side.read(pair.id, on_error)
             notes += [f"{title}: {note}" for note in side.notes]
             fault = fault or (Undefined(f"the {title} {side.fault}") if side.fault else None)
         if fault is None:
@@ -157,7 +162,7 @@ class _Side:
         self.fault = ""
         self.record = ClipRecord(clip.path, clip.key)
 
-    def read(self, item: str) -> None:
+    def read(self, item: str, on_error: OnError) -> None:
         if not self.clip.path:
             self.fault = "has no audio, only text"
             return
@@ -166,8 +171,11 @@ class _Side:
         except ValueError as error:
             if getattr(error, "reason", "") in _EMPTY:
                 self.fault = _EMPTY[error.reason]  # type: ignore[attr-defined]
-                return
-            raise ValueError(f"{item}: {error}") from error
+            elif on_error == "record":
+                self.fault = f"can't be read: {error}"
+            else:
+                raise ValueError(f"{item}: {error}") from error
+            return
         channels = 1 if wav.ndim == 1 else wav.shape[0]
         if wav.ndim == 2:
             if channels > 1:
