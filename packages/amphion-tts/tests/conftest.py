@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from amphion_core import audio
 from amphion_core.data import Record, write_shards
 from amphion_core.schema import Utterance

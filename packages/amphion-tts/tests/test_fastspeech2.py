@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from amphion_core.hub import load_pretrained
 
+from amphion_core.hub import load_pretrained
 from amphion_tts.fastspeech2.config import FastSpeech2Config
 from amphion_tts.fastspeech2.losses import fastspeech2_losses
 from amphion_tts.fastspeech2.model import Controls, FastSpeech2

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+
 from amphion_core.config import ConfigError
 from amphion_core.hub import load_pretrained
 from amphion_core.testing import check_resume, check_task
 from amphion_core.training.run import train_task
-
 from amphion_tts.fastspeech2.recipe import FastSpeech2Recipe
 from amphion_tts.fastspeech2.task import FastSpeech2Task
 from amphion_tts.text.symbols import ENGLISH_SYMBOLS

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["split_sentences"]
 
-_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|(?<=[。！？])|\s*\n\s*\n\s*")
+_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|(?<=[。！？])")
 _NO_END = re.compile(
     r"(?:^|\s)(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|vs|No|Gen|Col|Capt|Lt|Sgt|Rev|Hon|Gov|Sen|Rep|e\.g|i\.e|etc|[A-Z])\.$"
 )
@@ -23,14 +23,17 @@ def split_sentences(text: str, limit: int = 250) -> list[str]:
         Pieces without blanks at their ends; none is empty. Joined they are the text but for blanks.
     """
     pieces: list[str] = []
-    held = ""
-    for part in _END.split(text):
-        held = f"{held} {part}".strip() if held else part.strip()
-        if not _NO_END.search(held):
-            if held:
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        held = ""
+        parts = [part.strip() for part in _END.split(paragraph)]
+        for part, following in zip(parts, [*parts[1:], ""], strict=True):
+            held = f"{held} {part}".strip()
+            if held and not _NO_END.search(held) and not (held.endswith(".") and following[:1].islower()):
                 pieces += _cut(held, limit)
-            held = ""
-    return [*pieces, *_cut(held, limit)] if held else pieces
+                held = ""
+        if held:
+            pieces += _cut(held, limit)
+    return pieces
 
 
 def _cut(sentence: str, limit: int) -> list[str]:
