@@ -85,6 +85,13 @@ def test_columns_that_mean_nothing_to_us_are_kept(tmp_path, write):
     assert (row.extra["age"], row.language) == (4, "en")
 
 
+def test_a_column_called_subset_is_no_split(tmp_path, write):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text("audio,text,subset,\na.wav,x,train-clean-100,0\n", encoding="utf-8")
+    row = rows(tmp_path)["a"]
+    assert (row.extra["subset"], "split" in row.extra, "" in row.extra) == ("train-clean-100", False, False)
+
+
 def test_faults_of_a_table_are_drops_with_lines(tmp_path, write):
     write(tmp_path / "a.wav")
     write(tmp_path / "loose.wav")

@@ -152,7 +152,7 @@ def _from_table(
             text=clean_text(str(text)) if text is not None else None,
             speaker=own_speaker or speaker,
             language=_language(own_language or language),
-            extra={**{key: value for key, value in values.items() if value not in (None, "")}, **extra},
+            extra={**{key: value for key, value in values.items() if key and value not in (None, "")}, **extra},
         )
     except ValueError as error:
         return Drop(name, path, "bad_row", f"{row.where}: {error}", "scan")

@@ -22,7 +22,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "id": ("id", "utt_id", "utterance_id", "utt"),
     "speaker": ("speaker", "speaker_id", "spk", "client_id", "speaker_name"),
     "language": ("language", "lang", "locale"),
-    "split": ("split", "subset", "set"),
+    "split": ("split",),
     "duration": ("duration", "duration_s", "seconds", "length_s"),
 }
 """Our name of a column to those that tables in the world use, the better first, without regard to case."""
