@@ -294,10 +294,11 @@ def _opened(source: str | Path | bytes) -> BinaryIO:
 
 
 def _check_whole(stream: BinaryIO, name: str) -> None:
-    head = stream.read(CHUNK_HEAD)
-    if not head:
+    magic = stream.read(4)
+    if not magic:
         raise AudioError(f"{name} is empty: 0 bytes", "empty_audio")
-    if head[:4] in (b"RIFF", b"RF64", b"OggS", b"RIFX"):
+    if magic in (b"RIFF", b"RF64", b"OggS", b"RIFX"):
+        head = magic + stream.read(CHUNK_HEAD)
         total = stream.seek(0, io.SEEK_END)
         stream.seek(max(0, total - _TAIL))
         why = cut_reason(head, total, stream.read())

@@ -15,5 +15,7 @@ from .record import escape_key as escape_key
 from .record import read_drops as read_drops
 from .record import unescape_key as unescape_key
 from .record import write_drops as write_drops
+from .remote import download as download
+from .remote import stream as stream
 from .shards import ShardReport as ShardReport
 from .shards import write_shards as write_shards

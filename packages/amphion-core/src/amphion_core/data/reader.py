@@ -264,6 +264,15 @@ class ShardSet(Sequence[Record]):
         shard, local = self._find(row)
         return shard.tar, shard.index.places(local)
 
+    def audio_place(self, row: int) -> tuple[Path, Place | None]:
+        """The tar of a row, and where its audio is in it."""
+        shard, local = self._find(row)
+        return shard.tar, shard.index.audio_place(local)
+
+    def read(self, tar: Path, place: Place) -> bytes:
+        """The bytes of one field, as `places` gives them."""
+        return self._handles.read(tar, place.offset, place.size)
+
     def __getstate__(self) -> Mapping[str, Any]:
         return {"shards": self._shards, "rows": self._rows, "drops": self.drops}
 

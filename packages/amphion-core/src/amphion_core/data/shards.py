@@ -159,7 +159,7 @@ def _jobs(
         doubled = {k - first: duplicates[k] for k in range(first, first + len(part)) if k in duplicates}
         digest = hashlib.sha256(f"{fingerprint}\n{sorted(doubled)}\n".encode())
         for row in part:
-            digest.update(_row_text(row).encode("utf-8", "surrogatepass") + b"\n")
+            _digest(row, digest)
         path = folder / f"{prefix}-{number:06d}.tar"
         yield _Job(path, part, doubled, encode, digest.hexdigest(), on_error == "fail")
 
@@ -186,9 +186,18 @@ def _row_id(row: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _row_text(row: Any) -> str:
-    to_json = getattr(row, "to_json", None)
-    return str(to_json()) if callable(to_json) else repr(row)
+def _digest(row: Any, digest: Any) -> None:
+    if isinstance(row, bytes | bytearray | memoryview):
+        digest.update(b"%d:" % len(row))
+        digest.update(row)
+    elif isinstance(row, tuple | list):
+        digest.update(b"[%d" % len(row))
+        for item in row:
+            _digest(item, digest)
+    else:
+        to_json = getattr(row, "to_json", None)
+        text = to_json() if callable(to_json) else repr(row)
+        digest.update(str(text).encode("utf-8", "surrogatepass") + b"\n")
 
 
 def _plan(jobs: Sequence[_Job]) -> str:
