@@ -143,6 +143,19 @@ def test_splits_come_from_a_column_from_tables_and_from_folders(tmp_path, write)
         assert {row.audio: row.extra["split"] for row in found} == {"train/a.wav": "train", "dev/b.wav": "valid"}
 
 
+def test_a_folder_in_the_form_of_kaldi_is_read(tmp_path, write):
+    write(tmp_path / "wavs" / "a.wav")
+    path = write(tmp_path / "wavs" / "b.wav")
+    (tmp_path / "wav.scp").write_text(f"a wavs/a.wav\nb {path}\nc sox x.wav -t wav - |\n", encoding="utf-8")
+    (tmp_path / "text").write_text("a hello  there\nb you\nc no\n", encoding="utf-8")
+    (tmp_path / "utt2spk").write_text("a ann\nb bob\n", encoding="utf-8")
+    assert {name: (row.text, row.speaker) for name, row in rows(tmp_path).items()} == {
+        "a": ("hello there", "ann"),
+        "b": ("you", "bob"),
+    }
+    assert reasons(tmp_path) == {"c": "bad_row"}
+
+
 def test_several_tables_are_an_error_that_names_them(tmp_path, write):
     write(tmp_path / "a.wav")
     for name in ("one.csv", "two.csv"):

@@ -1,8 +1,9 @@
 """A folder of one's own: audio and its text, in a table (csv, tsv, JSON lines, LJSpeech form) or in files beside it.
 
-With a table, its columns (see `amphion_data.tables.ALIASES`) name the audio, the text and whatever else is known; with
-none, each `NAME.wav` (any audio) has its text in `NAME.txt` or `NAME.lab`. The folders `train`, `valid` and `test`, or
-tables of these names, are an official split. In a tree of files the first folder is the speaker.
+With a table (or the `wav.scp`, `text` and `utt2spk` of Kaldi), its columns name the audio, the text and whatever else is
+known; see `amphion_data.tables.ALIASES`. With none, each `NAME.wav` (any audio) has its text in `NAME.txt` or
+`NAME.lab`. The folders `train`, `valid` and `test`, or tables of these names, are an official split. In a tree of files
+the first folder is the speaker.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
 from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, safe_path, walk
+from amphion_data.kaldi import KALDI_TABLE, read_kaldi
 from amphion_data.splits import split_name
 from amphion_data.tables import TABLE_SUFFIXES, TableRow, read_table
 
@@ -57,7 +59,7 @@ def iter_folder(
         return
     finder, listed = _Finder(base, audio), set[str]()
     for table, split in tables:
-        for row in read_table(table):
+        for row in read_kaldi(table) if table.name == KALDI_TABLE else read_table(table):
             item = _from_table(row, finder, table.parent, speaker, language, split, require_text)
             listed.add(item.audio)
             yield item
@@ -73,6 +75,8 @@ def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
     Raises:
         ValueError: there are several and none is called metadata or manifest.
     """
+    if (root / KALDI_TABLE).is_file():
+        return [(root / KALDI_TABLE, None)]
     here = _tables_in(root)
     by_split = [(path, split) for path in here if (split := _split_of(path.stem)) is not None]
     if by_split and len(by_split) == len(here):
