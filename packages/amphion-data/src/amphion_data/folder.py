@@ -1,7 +1,7 @@
 """A folder of one's own: audio and its text, in a table (csv, tsv, JSON lines, LJSpeech form) or in files beside it.
 
-With a table (or the `wav.scp`, `text` and `utt2spk` of Kaldi), its columns name the audio, the text and whatever else is
-known; see `amphion_data.tables.ALIASES`. With none, each `NAME.wav` (any audio) has its text in `NAME.txt` or
+With a table (or the `wav.scp`, `text` and `utt2spk` of Kaldi), its columns name the audio, the text and all else that
+is known; see `amphion_data.tables.ALIASES`. With none, each `NAME.wav` (any audio) has its text in `NAME.txt` or
 `NAME.lab`. The folders `train`, `valid` and `test`, or tables of these names, are an official split. In a tree of files
 the first folder is the speaker.
 """
