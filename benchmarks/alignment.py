@@ -107,7 +107,7 @@ def in_numba() -> Search | None:
     except ImportError:
         return None
 
-    @numba.njit
+    @numba.njit  # type: ignore[untyped-decorator]
     def fill(
         table: NDArray[np.float32],
         text: NDArray[np.int64],

@@ -29,7 +29,7 @@ def test_the_released_front_end_marks_pauses_and_ends_with_a_phone():
 def test_characters_of_any_script_become_symbols():
     reader = frontend("characters", entries={"Dr": "doktor"})
     assert "".join(reader("Dr Größe; да！")[1:-1]) == "doktor größe;да!"
-    table = symbol_table(reader, ["abc", "да"])
+    table = symbol_table(map(reader, ["abc", "да"]))
     assert table[:2] == ("_", "sil")
     assert encode(reader("ад"), table)
 

@@ -171,10 +171,10 @@ def test_texts_come_from_exactly_one_place(tmp_path):
         gather("-", each_line=True, stdin=io.StringIO("\n\n"))
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"id": "a", "text": "x"}\n{"id": "b"}\n')
-    with pytest.raises(ValueError, match="1 rows of .* have no text: b"):
+    with pytest.raises(ValueError, match=r"1 rows of .* have no text: b"):
         gather(manifest=rows)
     rows.write_text('{"id": "a/b", "text": "x"}\n{"id": "a_b", "text": "y"}\n')
-    with pytest.raises(ValueError, match="two rows would be written to a_b.wav"):
+    with pytest.raises(ValueError, match=r"two rows would be written to a_b.wav"):
         gather(manifest=rows)
 
 

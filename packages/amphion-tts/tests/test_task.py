@@ -69,13 +69,14 @@ def test_only_the_aligner_is_trained_at_first(recipe_values):
 
 def test_durations_of_textgrids_are_taken_and_cover_the_mel(recipe_values, tmp_path):
     grids = aligned(tmp_path / "grids", recipe_values["data"]["train"][0]["path"])
+    recipe_values["model"] = {**recipe_values["model"], "frontend": {"kind": "lexicon"}}
     values = {**recipe_values, "durations": "textgrid", "textgrids": str(grids)}
     task = FastSpeech2Task(parse(values))
     assert task.aligner is None
     batch = next(iter(task.loader("train", 0, 1)))
     assert batch.durations.sum(1).tolist() == batch.mel_lengths.tolist()
     table = task.network.config.symbols
-    assert [table[i] for i in batch.phones[0]] == ["AA1", "sil", "N"]
+    assert [table[i] for i in batch.phones[0]] == ["@AA1", "@sp", "@N"]
     ((_, terms),) = task.step(batch)
     assert all(torch.isfinite(term) for term in terms.values())
 

@@ -29,7 +29,8 @@ def phone_average(values: ArrayLike, durations: ArrayLike, *, legacy: bool = Fal
     ends = np.minimum(np.cumsum(counts), len(frames))
     starts = np.concatenate([[0], ends[:-1]])
     sums = np.concatenate([[0.0], np.cumsum(frames)])
-    return ((sums[ends] - sums[starts]) / np.maximum(ends - starts, 1)).astype(np.float32)
+    means: NDArray[np.float64] = (sums[ends] - sums[starts]) / np.maximum(ends - starts, 1)
+    return means.astype(np.float32)
 
 
 def inliers(values: ArrayLike) -> NDArray[np.float32]:
@@ -39,7 +40,8 @@ def inliers(values: ArrayLike) -> NDArray[np.float32]:
         return array
     low, high = np.percentile(array, [25, 75])
     reach = 1.5 * (high - low)
-    return array[(array > low - reach) & (array < high + reach)]
+    kept: NDArray[np.float32] = array[(array > low - reach) & (array < high + reach)]
+    return kept
 
 
 def variance_statistics(utterances: Iterable[ArrayLike]) -> dict[str, float]:

@@ -48,4 +48,5 @@ class SelfAttention(nn.Module):
         return torch.as_tensor(self.out(attended.transpose(1, 2).flatten(2)))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        items, places, dim = x.shape
+        return x.reshape(items, places, self.heads, dim // self.heads).transpose(1, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from amphion_core.features.pitch import f0, interpolate_f0
 from amphion_core.features.store import FeatureStore, StoredFeatures
 from amphion_tts.fastspeech2.config import FastSpeech2Config, PitchConfig, VarianceConfig
 from amphion_tts.text.frontend import FrontEnd, encode
-from amphion_tts.text.symbols import SILENCE
 from amphion_tts.textgrid import PhoneDurations, phone_durations, read_textgrid
 
 __all__ = ["Batch", "Corpus", "Item", "ProsodyConfig", "collate", "find_textgrids"]
@@ -320,11 +319,6 @@ def _fitted(
 
 
 def _spelled(symbols: Sequence[str], table: Sequence[str]) -> list[str]:
-    """Labels of an aligner as the table spells them: with `@` in that of the released checkpoints."""
+    """Labels of an aligner as the table of the released checkpoints spells them, with `@`: its `N` is a letter."""
     known = set(table)
-    rules: tuple[Callable[[str], str], ...] = (
-        lambda s: s,
-        lambda s: f"@{s}",
-        lambda s: SILENCE if s in ("sp", "spn") else s,
-    )
-    return [next((rule(s) for rule in rules if rule(s) in known), s) for s in symbols]
+    return [f"@{symbol}" if f"@{symbol}" in known else symbol for symbol in symbols]

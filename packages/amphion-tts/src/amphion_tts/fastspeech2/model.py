@@ -6,6 +6,7 @@ contour (no wavelet), energy is predicted after the pitch embedding was added, a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -393,5 +394,5 @@ def _positions(table: Tensor, length: int) -> Tensor:
 
 def silence_value(mel: MelConfig) -> float:
     """The value of a silent band."""
-    logs = {"ln": torch.log, "log10": torch.log10, "none": torch.clone}
-    return (float(logs[mel.log](torch.tensor(mel.log_floor, dtype=torch.float64))) - mel.mean) / mel.std
+    floor = {"ln": math.log, "log10": math.log10, "none": float}[mel.log](mel.log_floor)
+    return (floor - mel.mean) / mel.std

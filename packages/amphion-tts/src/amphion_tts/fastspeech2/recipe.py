@@ -79,10 +79,9 @@ class FastSpeech2Recipe(Recipe):
         faults = []
         if self.durations == "textgrid" and self.textgrids is None:
             faults.append("durations: textgrid needs textgrids, the folder of the forced aligner's files")
-        if self.durations == "textgrid" and self.model.frontend.kind not in ("english", "lexicon"):
-            faults.append(
-                f"TextGrids hold ARPAbet, the front end is {self.model.frontend.kind!r}; take english or lexicon"
-            )
+        if self.durations == "textgrid" and self.model.frontend.kind != "lexicon":
+            kind = self.model.frontend.kind
+            faults.append(f"TextGrids hold ARPAbet and sp, as the front end lexicon gives them; got {kind!r}")
         if self.data.batch.unit == "tokens":
             faults.append("batch.unit is items, seconds or frames here, got tokens")
         if faults:

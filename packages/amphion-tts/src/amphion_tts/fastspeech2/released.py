@@ -64,7 +64,7 @@ def convert_config(values: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     transformer, predictor = model["transformer"], model["variance_predictor"]
     if transformer["encoder_hidden"] != transformer["decoder_hidden"]:
         raise ValueError(
-            f"encoder_hidden {transformer['encoder_hidden']} and decoder_hidden {transformer['decoder_hidden']} differ; "
+            f"encoder_hidden {transformer['encoder_hidden']} is not decoder_hidden {transformer['decoder_hidden']}; "
             "the network adds nothing between the two, so they have to be equal"
         )
     rows, dim = shapes["encoder.src_word_emb.weight"]
@@ -145,13 +145,15 @@ def _mel(values: Mapping[str, Any], n_mels: int) -> Any:
 
 def _variance(values: Mapping[str, Any], name: str) -> VarianceConfig:
     model = values.get("model", values)
-    statistics = values.get(f"{name}_stats") or {"mean": 0.0, "std": 1.0, "min": -4.0, "max": 4.0}
+    quantization = model["variance_embedding"][f"{name}_quantization"]
+    # Without statistics the bins of the checkpoint still hold; only a pitch factor in Hz needs mean and deviation.
+    unknown = {"mean": 0.0, "std": 1.0, "min": 0.01 if quantization == "log" else -4.0, "max": 4.0}
+    statistics = values.get(f"{name}_stats") or unknown
     level = (
         model.get(f"{name}_level")
         or model.get(name, {}).get("feature")
         or values.get("preprocess", {}).get(f"{name}_level", "phone")
     )
-    quantization = model["variance_embedding"][f"{name}_quantization"]
     return VarianceConfig(
         level="frame" if "frame" in str(level) else "phone",
         quantization=quantization,

@@ -166,7 +166,7 @@ class FastSpeech2Task(Task[FastSpeech2Recipe, Batch]):
         changes: dict[str, Any] = {}
         if not config.symbols:
             texts = [text for corpus in self._train for text in corpus.texts]
-            changes["symbols"] = self._frontend.symbols or symbol_table(_AsTheyAre(), texts)
+            changes["symbols"] = self._frontend.symbols or symbol_table(texts)
         named = {speaker for corpus in self._train for speaker in corpus.shards.speakers if speaker}
         if not config.speakers and len(named) > 1:
             changes["speakers"] = sorted(named)
@@ -190,12 +190,3 @@ class FastSpeech2Task(Task[FastSpeech2Recipe, Batch]):
             wav = read_wav(corpus.shards, row, config.mel, None)
             mels.append(mel_spectrogram(torch.from_numpy(wav), config.mel).numpy())
         return torch.from_numpy(np.concatenate(mels, axis=1).mean(axis=1))
-
-
-class _AsTheyAre:
-    """A front end of texts that are symbols already."""
-
-    symbols = None
-
-    def __call__(self, text: Any) -> list[str]:
-        return list(text)

@@ -74,12 +74,14 @@ def encode(symbols: Sequence[str], table: Sequence[str], *, strict: bool = True)
     return ids
 
 
-def symbol_table(frontend: FrontEnd, texts: Iterable[str]) -> tuple[str, ...]:
-    """The table of a front end: its own, or padding, silence and what occurs in the texts, sorted."""
-    if frontend.symbols is not None:
-        return frontend.symbols
-    found = {symbol for text in texts for symbol in frontend(text)}
-    return (PAD, SILENCE, *PAUSES, *sorted(found - {PAD, SILENCE, *PAUSES}))
+def symbol_table(texts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """The table of a front end without a fixed one: padding, silence, pauses and what occurs, sorted.
+
+    Args:
+        texts: symbols of each training text.
+    """
+    fixed = (PAD, SILENCE, *PAUSES)
+    return (*fixed, *sorted({symbol for text in texts for symbol in text} - set(fixed)))
 
 
 class EnglishFrontEnd:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -67,7 +67,7 @@ class Pronouncer:
         return tuple(phone for letter in letters for phone in self._own.get(f"{letter}.", ()))
 
     def _with_ending(self, word: str) -> tuple[str, ...] | None:
-        """A known word with `'s`, `s`, `es`, `ed`, `ing`, `er`, `est`, `ly`, `ness`, `less`, `ful`, `un`, or two of them."""
+        """A known word with an ending such as `'s`, `ed` or `ly`, with `un` before it, or two known words."""
         for ending, add in _ENDINGS.items():
             if not word.endswith(ending) or len(word) < len(ending) + 2:
                 continue
@@ -160,7 +160,7 @@ def _past(base: tuple[str, ...]) -> tuple[str, ...]:
     return (*base, "T" if last in _VOICELESS | {"S", "SH", "CH"} else "D")
 
 
-_ENDINGS = {
+_ENDINGS: dict[str, Callable[[tuple[str, ...]], tuple[str, ...]]] = {
     "'s": _plural,
     "es": _plural,
     "s": _plural,
