@@ -81,6 +81,13 @@ def test_undefined_values_say_why(results):
     assert "no frame is voiced in both" in page(results)
 
 
+def test_systems_of_other_alignment_stand_on_one_page_in_lines_of_their_own(results, folders):
+    warped = score(find_pairs(*folders)[0], ["energy_rmse_db"], align="dtw", name="warped")
+    text = page([*results, warped])
+    Structure(text)
+    assert "energy_<wbr>rmse_<wbr>db (dtw)" in text and "alignment cut and dtw" in text
+
+
 def test_only_so_many_items_are_embedded_but_all_are_listed(results):
     structure = Structure(page(results, max_items=1))
     assert len(structure.of("article")) == 1 and len([1 for a in structure.of("td") if a.get("class") == "name"]) >= 6

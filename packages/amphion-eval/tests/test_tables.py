@@ -3,7 +3,7 @@ import math
 import pytest
 
 from amphion_eval.statistics import Summary
-from amphion_eval.tables import best_of, markdown, number, plain
+from amphion_eval.tables import best_of, comparison, markdown, number, plain
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,17 @@ def test_bar_in_a_name_does_not_break_the_table(report):
     assert r"a\|b" in markdown([report(1.0, name="a|b"), report(2.0, name="c")])
 
 
-def test_results_of_other_parameters_are_not_compared(report):
-    with pytest.raises(ValueError, match=r"m: parameters \{\} and, in b, \{'f0': 'dio'\}"):
-        markdown([report(1.0, name="a"), report(1.0, name="b", parameters={"f0": "dio"})])
+def test_results_of_other_parameters_stand_in_columns_of_their_own(report):
+    by_pyin, by_dio = report(1.0, name="a", parameters={"f0": "pyin"}), report(2.0, name="b", parameters={"f0": "dio"})
+    head, _, first, second = markdown([by_pyin, by_dio]).splitlines()[:4]
+    assert head == "| system | m [f0 pyin], dB ↓ | m [f0 dio], dB ↓ |"
+    assert (first, second) == ("| a | 1.000 | – |", "| b | – | 2.000 |")
+
+
+def test_alignment_that_is_in_the_label_is_not_said_twice(report):
+    cut = report(1.0, name="a", parameters={"align": "cut"})
+    dtw = report(1.0, name="b", parameters={"align": "dtw"}, label="m (dtw)")
+    assert [column.definition["label"] for column in comparison([cut, dtw])] == ["m", "m (dtw)"]
 
 
 def test_two_systems_of_one_name_are_refused(report):

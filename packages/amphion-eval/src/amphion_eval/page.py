@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from amphion_eval.drawing import distribution, melody, spectrogram
 from amphion_eval.pairing import Clip
 from amphion_eval.report import ClipRecord, Item, Report
 from amphion_eval.settings import Settings
+from amphion_eval.tables import Column
 
 __all__ = ["AudioCoding", "page", "write_page"]
 
@@ -53,40 +54,40 @@ def page(reports: Sequence[Report], *, title: str | None = None, max_items: int 
     """The page.
 
     Args:
-        reports: one a system, scored with the same settings; the audio is read from the places that they name.
+        reports: one a system; the audio is read from the places that they name. A metric that was computed with other
+            settings in one of them gets a line of its own.
         title: None says which systems.
         max_items: items that get players and pictures, the worst by the first metric; all stand in the table.
         audio: coding of the players: flac, mp3, wav, ogg, or none for a page without sound.
 
     Raises:
-        ValueError: no result, an unknown coding, or results that can't be compared.
+        ValueError: no result, an unknown coding, or two systems of one name.
     """
     if not reports:
         raise ValueError("there is no result to show")
     if audio not in (*_TYPES, "none"):
         raise ValueError(f"no coding {audio!r} for players; there are: {', '.join(_TYPES)}, none")
-    tables.check_comparable(reports)
-    definitions = tables.comparison(reports)
+    columns = tables.comparison(reports)
     names = [report.name for report in reports]
-    shown = _worst_first(reports, definitions)[:max_items]
+    shown = _worst_first(reports, columns)[:max_items]
     heading = title or f"{' and '.join(names) if len(names) < 3 else f'{len(names)} systems'} against the recordings"
     body = [
         f"<h1>{escape(heading)}</h1>",
         f'<p class="soft">{escape(_facts(reports))}</p>',
         _key(names),
         "<h2>Figures</h2>",
-        _figures(reports, definitions),
+        _figures(reports, columns),
         "<h2>Distributions</h2>",
-        _distributions(reports, definitions),
+        _distributions(reports, columns),
         "<h2>Items</h2>",
-        _items_table(reports, definitions, {name for name in shown}),
+        _items_table(reports, columns, {name for name in shown}),
         f"<h2>{'Listen and look' if audio != 'none' else 'Look'}</h2>",
-        f'<p class="soft">{_choice(len(shown), len(_ids(reports)), definitions)}</p>',
-        *(_item(name, number, reports, definitions, audio) for number, name in enumerate(shown)),
+        f'<p class="soft">{_choice(len(shown), len(_ids(reports)), columns)}</p>',
+        *(_item(name, number, reports, columns, audio) for number, name in enumerate(shown)),
         "<h2>Undefined</h2>",
         _undefined(reports),
         "<h2>How it was measured</h2>",
-        _definitions(definitions),
+        _definitions(columns),
         *(_provenance(report) for report in reports),
     ]
     assets = files("amphion_eval")
@@ -100,11 +101,12 @@ def page(reports: Sequence[Report], *, title: str | None = None, max_items: int 
     )
 
 
-def _figures(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, Any]]) -> str:
+def _figures(reports: Sequence[Report], columns: Sequence[Column]) -> str:
     head = "".join(f'<th scope="col">{escape(report.name)}</th>' for report in reports)
     rows = []
-    for name, definition in definitions.items():
-        summaries = [report.summary.get(name) for report in reports]
+    for column in columns:
+        definition = column.definition
+        summaries = [column.summary(report) for report in reports]
         best = tables.best_of(summaries, definition)
         cells = []
         for place, summary in enumerate(summaries):
@@ -128,34 +130,36 @@ def _figures(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, A
     )
 
 
-def _distributions(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, Any]]) -> str:
+def _distributions(reports: Sequence[Report], columns: Sequence[Column]) -> str:
     plots = []
     colours = [_colour(place + 1) for place in range(len(reports))]
-    for name, definition in definitions.items():
-        systems = []
-        for report in reports:
-            values = [v for item in report.items if (v := item.metrics.get(name)) is not None]
-            systems.append((report.name, values, report.summary.get(name)))
-        picture = distribution(systems, colours, definition["unit"])
-        caption = escape(f"{definition['label']} {tables.ARROWS[definition['best']]}")
+    for column in columns:
+        systems, used = [], []
+        for report, colour in zip(reports, colours, strict=True):
+            if column.fits(report):
+                values = [v for item in report.items if (v := item.metrics[column.name]) is not None]
+                systems.append((report.name, values, column.summary(report)))
+                used.append(colour)
+        picture = distribution(systems, used, column.definition["unit"])
+        caption = escape(f"{column.definition['label']} {tables.ARROWS[column.definition['best']]}")
         plots.append(f"<figure><figcaption>{caption}</figcaption>{picture}</figure>")
     return f'<div class="plots">{"".join(plots)}</div>'
 
 
-def _items_table(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, Any]], shown: set[str]) -> str:
+def _items_table(reports: Sequence[Report], columns: Sequence[Column], shown: set[str]) -> str:
     several = len(reports) > 1
-    titles = ["item", *(["system"] if several else []), *(tables.heading(d) for d in definitions.values())]
+    titles = ["item", *(["system"] if several else []), *(tables.heading(column.definition) for column in columns)]
     head = "".join(
         f'<th scope="col"{_SYSTEM if title == "system" else ""}><button type="button">{_breakable(title)}</button></th>'
         for title in titles
     )
     rows = []
-    numbers = {name: number for number, name in enumerate(_worst_first(reports, definitions))}
+    numbers = {name: number for number, name in enumerate(_worst_first(reports, columns))}
     found = [(numbers[item.id], place, report, item) for place, report in enumerate(reports) for item in report.items]
     for number, _, report, item in sorted(found, key=lambda row: row[:2]):
         label = escape(item.id)
         link = f'<a href="#item-{number}">{label}</a>' if item.id in shown else label
-        cells = "".join(_value_cell(item, name) for name in definitions)
+        cells = "".join(_value_cell(item, column.name, column.fits(report)) for column in columns)
         system = f"<td{_SYSTEM}>{escape(report.name)}</td>" if several else ""
         rows.append(f'<tr><td class="name">{link}</td>{system}{cells}</tr>')
     return (
@@ -165,10 +169,10 @@ def _items_table(reports: Sequence[Report], definitions: Mapping[str, Mapping[st
     )
 
 
-def _value_cell(item: Item, name: str) -> str:
-    value = item.metrics.get(name)
+def _value_cell(item: Item, name: str, computed: bool) -> str:
+    value = item.metrics[name] if computed else None
     if value is None:
-        reason = escape(item.undefined.get(name, "not computed"), quote=True)
+        reason = escape(item.undefined.get(name, "") if computed else "not computed", quote=True)
         return f'<td data-value="" title="{reason}">–</td>'
     text = "Infinity" if value == math.inf else "-Infinity" if value == -math.inf else repr(value)
     return f'<td data-value="{text}">{tables.number(value)}</td>'
@@ -186,14 +190,12 @@ class _Heard:
     values: str
 
 
-def _item(
-    name: str, number: int, reports: Sequence[Report], definitions: Mapping[str, Mapping[str, Any]], audio: str
-) -> str:
+def _item(name: str, number: int, reports: Sequence[Report], columns: Sequence[Column], audio: str) -> str:
     found = [(place, report, item) for place, report in enumerate(reports) for item in report.items if item.id == name]
     _, first, item = found[0]
     clips = [_heard("recording", _colour(0), item.reference, first, "")]
     for place, report, own in found:
-        clips.append(_heard(report.name, _colour(place + 1), own.estimate, report, _values(own, definitions)))
+        clips.append(_heard(report.name, _colour(place + 1), own.estimate, report, _values(own, report, columns)))
     duration = max((len(c.wav) / c.sample_rate for c in clips if c.wav is not None), default=0.0)
     settings = Settings.parse(dict(first.provenance["settings"]))
     contours, colours = [], []
@@ -256,12 +258,13 @@ def _data(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _values(item: Item, definitions: Mapping[str, Mapping[str, Any]]) -> str:
+def _values(item: Item, report: Report, columns: Sequence[Column]) -> str:
     parts = []
-    for name, definition in definitions.items():
-        if name in item.metrics:
-            unit = f" {definition['unit']}" if definition["unit"] and item.metrics[name] is not None else ""
-            parts.append(f"{escape(name)} <b>{tables.number(item.metrics[name])}{escape(unit)}</b>")
+    for column in columns:
+        if column.fits(report):
+            value, unit = item.metrics[column.name], column.definition["unit"]
+            text = tables.number(value) + (f" {unit}" if unit and value is not None else "")
+            parts.append(f"{_breakable(column.name)} <b>{escape(text)}</b>")
     return " · ".join(parts)
 
 
@@ -275,9 +278,10 @@ def _undefined(reports: Sequence[Report]) -> str:
     return f"<ul>{''.join(lines)}</ul>" if lines else '<p class="soft">Every metric has a value for every item.</p>'
 
 
-def _definitions(definitions: Mapping[str, Mapping[str, Any]]) -> str:
+def _definitions(columns: Sequence[Column]) -> str:
     rows = []
-    for definition in definitions.values():
+    for column in columns:
+        definition = column.definition
         low, high = ("" if definition[end] is None else f"{definition[end]:g}" for end in ("low", "high"))
         span = f"{low or '−∞'} to {high or '∞'}"
         rows.append(
@@ -302,7 +306,10 @@ def _provenance(report: Report) -> str:
 def _facts(reports: Sequence[Report]) -> str:
     provenance = reports[0].provenance
     rates = sorted({rate for report in reports for rate in report.provenance["sample_rates"]}, key=int)
-    parts = [f"{len(_ids(reports))} items", f"alignment {provenance['alignment']}"]
+    parts = [
+        f"{len(_ids(reports))} items",
+        f"alignment {' and '.join(sorted({r.provenance['alignment'] for r in reports}))}",
+    ]
     parts += [f"{' and '.join(rates)} Hz"] if rates else []
     return " · ".join([*parts, f"amphion-eval {provenance['versions']['amphion-eval']}"])
 
@@ -313,18 +320,18 @@ def _key(names: Sequence[str]) -> str:
     return f'<div class="key">{spans}</div>'
 
 
-def _choice(shown: int, total: int, definitions: Mapping[str, Mapping[str, Any]]) -> str:
-    by = escape(next(iter(definitions.values()))["label"])
+def _choice(shown: int, total: int, columns: Sequence[Column]) -> str:
+    by = escape(columns[0].definition["label"])
     return f"The worst {shown} of {total} items by {by}." if shown < total else f"All items, the worst by {by} first."
 
 
-def _worst_first(reports: Sequence[Report], definitions: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    name, definition = next(iter(definitions.items()))
+def _worst_first(reports: Sequence[Report], columns: Sequence[Column]) -> list[str]:
+    first = columns[0]
     worst: dict[str, float] = dict.fromkeys(_ids(reports), -math.inf)
-    for report in reports:
+    for report in filter(first.fits, reports):
         for item in report.items:
-            value = item.metrics.get(name)
-            bad = math.inf if value is None else tables.cost(value, definition)
+            value = item.metrics[first.name]
+            bad = math.inf if value is None else tables.cost(value, first.definition)
             worst[item.id] = max(worst[item.id], bad)
     return sorted(worst, key=lambda item: -worst[item])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amphion_eval.statistics import Summary
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ARROWS",
+    "Column",
     "best_of",
-    "check_comparable",
     "comparison",
     "cost",
     "heading",
@@ -58,53 +59,82 @@ def markdown(reports: Sequence[Report]) -> str:
     """A table ready for a paper: a metric a line for one system, a system a line for several.
 
     Args:
-        reports: results of comparable settings.
+        reports: results; metrics with other definitions or parameters get columns of their own.
 
     Raises:
-        ValueError: their metrics were defined or computed differently.
+        ValueError: two systems have one name.
     """
-    check_comparable(reports)
+    columns = comparison(reports)
     if len(reports) == 1:
         body = _markdown_table(_HEAD, [_row(reports[0], name) for name in reports[0].metrics])
     else:
-        definitions = comparison(reports)
-        head = ["system", *(heading(d) for d in definitions.values())]
-        rows = [[r.name, *(_cell(r.summary.get(name), d) for name, d in definitions.items())] for r in reports]
-        for column, (name, d) in enumerate(definitions.items(), 1):
-            for place in best_of([r.summary.get(name) for r in reports], d):
-                rows[place][column] = f"**{rows[place][column]}**"
+        head = ["system", *(heading(column.definition) for column in columns)]
+        rows = [[report.name, *(_cell(column.summary(report)) for column in columns)] for report in reports]
+        for number_of, column in enumerate(columns, 1):
+            for place in best_of([column.summary(report) for report in reports], column.definition):
+                rows[place][number_of] = f"**{rows[place][number_of]}**"
         body = _markdown_table(head, rows)
     return f"{body}\n\n{_footnote(reports)}\n"
 
 
-def comparison(reports: Sequence[Report]) -> dict[str, Mapping[str, Any]]:
-    """All metrics of several results, in the order of their first appearance, with their definitions."""
-    definitions: dict[str, Mapping[str, Any]] = {}
-    for report in reports:
-        for name, definition in report.metrics.items():
-            definitions.setdefault(name, definition)
-    return definitions
+@dataclass(frozen=True)
+class Column:
+    """One metric with one definition: what may stand side by side.
+
+    Attributes:
+        name: of the metric.
+        definition: as the results state it; `label` tells it from other definitions of the same metric.
+    """
+
+    name: str
+    definition: Mapping[str, Any]
+
+    def fits(self, report: Report) -> bool:
+        """Whether a result has this metric with this version and these parameters."""
+        own = report.metrics.get(self.name)
+        return own is not None and all(own[key] == self.definition[key] for key in ("version", "parameters"))
+
+    def summary(self, report: Report) -> Summary | None:
+        """Its figures in a result; None where the result has it not, or computed otherwise."""
+        return report.summary[self.name] if self.fits(report) else None
 
 
-def check_comparable(reports: Sequence[Report]) -> None:
-    """Refuse to set numbers side by side that mean different things.
+def comparison(reports: Sequence[Report]) -> list[Column]:
+    """The columns of several results, in the order of their first appearance.
+
+    A metric that was computed with other parameters, such as another alignment, is another column.
+
+    Args:
+        reports: results, of systems with different names.
 
     Raises:
-        ValueError: a metric has another version or other parameters in two results, or two systems have one name.
+        ValueError: two systems have one name.
     """
     names = [report.name for report in reports]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"two results are of a system called {', '.join(twice)}; score with --name to tell them apart")
-    definitions = comparison(reports)
-    faults = []
+    columns: list[Column] = []
     for report in reports:
         for name, definition in report.metrics.items():
-            for key in ("version", "parameters"):
-                if definition[key] != definitions[name][key]:
-                    faults.append(f"{name}: {key} {definitions[name][key]} and, in {report.name}, {definition[key]}")
-    if faults:
-        raise ValueError("these results can't be compared:\n  " + "\n  ".join(faults))
+            if not any(column.name == name and column.fits(report) for column in columns):
+                columns.append(Column(name, definition))
+    labels = [column.definition["label"] for column in columns]
+    return [
+        _told_apart(column, columns) if labels.count(column.definition["label"]) > 1 else column for column in columns
+    ]
+
+
+def _told_apart(column: Column, columns: Sequence[Column]) -> Column:
+    """The column with what differs from its namesakes in its label."""
+    own = {"version": column.definition["version"], **column.definition["parameters"]}
+    others = [
+        {"version": other.definition["version"], **other.definition["parameters"]}
+        for other in columns
+        if other is not column and other.definition["label"] == column.definition["label"]
+    ]
+    differing = [f"{key} {value}" for key, value in own.items() if any(other.get(key) != value for other in others)]
+    return Column(column.name, {**column.definition, "label": f"{column.definition['label']} [{', '.join(differing)}]"})
 
 
 def best_of(summaries: Sequence[Summary | None], definition: Mapping[str, Any]) -> list[int]:
@@ -158,7 +188,7 @@ def _row(report: Report, name: str) -> list[str]:
     ]
 
 
-def _cell(summary: Summary | None, definition: Mapping[str, Any]) -> str:
+def _cell(summary: Summary | None) -> str:
     if summary is None or summary.figure is None:
         return "–"
     half = f" ± {number((summary.interval[1] - summary.interval[0]) / 2)}" if summary.interval else ""
@@ -180,13 +210,13 @@ def _footnote(reports: Sequence[Report]) -> str:
     boot = provenance["bootstrap"]
     parts = [
         f"{' / '.join(map(str, counts))} items",
-        f"alignment {provenance['alignment']}",
+        f"alignment {' / '.join(sorted({report.provenance['alignment'] for report in reports}))}",
         f"{' / '.join(rates)} Hz" if rates else "",
         f"95 % intervals by {boot['resamples']} bootstrap samples of the items (seed {boot['seed']})"
         if boot["resamples"]
         else "",
         "± is half the interval" if len(reports) > 1 and boot["resamples"] else "",
-        "rates are pooled over the corpus" if any(d["rate"] for d in comparison(reports).values()) else "",
+        "rates are pooled over the corpus" if any(column.definition["rate"] for column in comparison(reports)) else "",
         ", ".join(f"{name} {version}" for name, version in provenance["versions"].items()),
     ]
     return "; ".join(part for part in parts if part) + "."
