@@ -20,6 +20,7 @@ KINDS = [
     (MultiPeriodDiscriminator, PERIOD, 5),
     (MultiScaleDiscriminator, SCALE, 3),
     (MultiResolutionSpectrogramDiscriminator, SPECTROGRAM, 2),
+    (MultiResolutionSpectrogramDiscriminator, SPECTROGRAM.updated(parts=True, norm="none"), 2),
 ]
 
 

@@ -1,6 +1,7 @@
 """The numbers of the original implementations: networks, discriminators, losses, and the keys of released sizes."""
 
 import math
+import re
 import zlib
 
 import numpy as np
@@ -90,7 +91,7 @@ def check_hifigan(case):
         case.check("mid.resblock0", model.stages[0].blocks[0](raised))
     # The original runs every item alone, but padded with zeros to the longest of each pair.
     mels = [t for name, t in case.inputs.items() if name.startswith("synthesis.mel.")]
-    size = 2
+    size = int(re.search(r"batch_size=(\d+)", case.spec["call"])[1]) if mels else 1
     hop = model.config.mel.hop_length
     for number, mel in enumerate(mels):
         group = mels[number // size * size :][:size]
@@ -205,9 +206,10 @@ def _loaded(build, case):
 
 
 def _with_hop_of_the_rates(config):
-    """Small cases keep the hop of the released size in an original config.json, though their rates make another."""
+    """Small cases may keep the hop of the released size, though their rates make another."""
     if "model" in config:
-        return config
+        hop = math.prod(config["model"]["hifigan"]["upsample_rates"])
+        return {**config, "preprocess": {**config["preprocess"], "hop_size": hop}}
     return {**config, "hop_size": math.prod(config["upsample_rates"])}
 
 

@@ -244,9 +244,7 @@ def spectrogram_config(args: Mapping[str, Any]) -> SpectrogramConfig:
     """
     stft = args["stft_params"]
     faults = {
-        "use_complex": bool(args.get("use_complex")),
-        "use_weight_norm": not args.get("use_weight_norm", True),
-        "in_channels": args.get("in_channels", 1) != 1,
+        "in_channels": args.get("in_channels", 1) != (2 if args.get("use_complex") else 1),
         "out_channels": args.get("out_channels", 1) != 1,
         "window": stft.get("window", "hann_window") != "hann_window",
     }
@@ -261,6 +259,8 @@ def spectrogram_config(args: Mapping[str, Any]) -> SpectrogramConfig:
         kernel_sizes=tuple(args["kernel_sizes"]),
         # The recipe's key down_scales is misspelt and was never read.
         scales=tuple(args.get("downsample_scales", (2, 2, 2))),
+        parts=bool(args.get("use_complex")),
+        norm="weight" if args.get("use_weight_norm", True) else "none",
     )
 
 
@@ -271,7 +271,7 @@ def spectrogram_weights(weights: Mapping[str, Tensor], config: SpectrogramConfig
         (rf"model\.disc_(\d+)\.model\.layer_{last}\.(.+)", r"discriminators.\1.output.\2"),
         (r"model\.disc_(\d+)\.model\.layer_(\d+)\.0\.(.+)", r"discriminators.\1.convs.\2.\3"),
     ]
-    return _discriminator(weights, rules)
+    return _discriminator(weights, rules) if config.norm == "weight" else rename_keys(weights, rules)
 
 
 def load_hifigan(cls: type[HiFiGANT], source: str | Path, args: Mapping[str, Any] | None = None) -> HiFiGANT:

@@ -5,6 +5,7 @@ Source: Jang et al., "UnivNet", 2021, arXiv:2106.07889, for the idea; the layers
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Self
 
 import torch
@@ -31,6 +32,8 @@ class SpectrogramConfig(Config):
         max_channels: the most that a layer has.
         kernel_sizes: of the first layer, and of the last two.
         scales: factor of the width, and stride, of each layer in between.
+        parts: judge real and imaginary part instead of the magnitude.
+        norm: of the weights.
     """
 
     name: Literal["spectrogram"] = "spectrogram"
@@ -41,6 +44,8 @@ class SpectrogramConfig(Config):
     max_channels: int = Field(1024, ge=1)
     kernel_sizes: tuple[int, int] = (5, 3)
     scales: tuple[int, ...] = (2, 2, 2)
+    parts: bool = False
+    norm: Literal["weight", "none"] = "weight"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -74,24 +79,25 @@ class _Spectrogram(nn.Module):
 
     def __init__(self, config: SpectrogramConfig, n_fft: int, hop_length: int, win_length: int) -> None:
         super().__init__()
-        self.n_fft, self.hop_length = n_fft, hop_length
+        self.n_fft, self.hop_length, self.parts = n_fft, hop_length, config.parts
+        norm: Callable[[nn.Conv2d], nn.Conv2d] = weight_norm if config.norm == "weight" else lambda layer: layer
         self.register_buffer("window", torch.hann_window(win_length), persistent=False)
         first, last = config.kernel_sizes
         width = config.channels
-        layers: list[nn.Module] = [weight_norm(nn.Conv2d(1, width, first, 2, first // 2))]
+        layers: list[nn.Module] = [norm(nn.Conv2d(2 if config.parts else 1, width, first, 2, first // 2))]
         for scale in config.scales:
             wider = min(width * scale, config.max_channels)
-            layers.append(weight_norm(nn.Conv2d(width, wider, 2 * scale + 1, scale, scale)))
+            layers.append(norm(nn.Conv2d(width, wider, 2 * scale + 1, scale, scale)))
             width = wider
         wider = min(width * 2, config.max_channels)
-        layers.append(weight_norm(nn.Conv2d(width, wider, last, padding=last // 2)))
+        layers.append(norm(nn.Conv2d(width, wider, last, padding=last // 2)))
         self.convs = nn.ModuleList(layers)
-        self.output = weight_norm(nn.Conv2d(wider, 1, last, padding=last // 2))
+        self.output = norm(nn.Conv2d(wider, 1, last, padding=last // 2))
 
     def forward(self, wav: Tensor) -> Verdict:
         # In single precision, whatever the training uses: complex numbers know no bfloat16.
         with torch.autocast(wav.device.type, enabled=False):
-            x = self._magnitude(wav.float())
+            x = self._spectrogram(wav.float())
         verdict = []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
@@ -99,8 +105,10 @@ class _Spectrogram(nn.Module):
         verdict.append(self.output(x))
         return verdict
 
-    def _magnitude(self, wav: Tensor) -> Tensor:
+    def _spectrogram(self, wav: Tensor) -> Tensor:
         length = self.window.shape[0]
         spectrum = torch.stft(wav, self.n_fft, self.hop_length, length, self.window, return_complex=True)
+        if self.parts:
+            return torch.stack([spectrum.real, spectrum.imag], dim=1)  # (B, 2, bins, F)
         power = spectrum.real.square() + spectrum.imag.square()
         return power.clamp(1e-7, 1e3).sqrt().unsqueeze(1)  # (B, 1, bins, F)

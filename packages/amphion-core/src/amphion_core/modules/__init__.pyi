@@ -5,6 +5,9 @@ from .alignment import durations_to_path as durations_to_path
 from .alignment import forward_sum_loss as forward_sum_loss
 from .alignment import monotonic_alignment as monotonic_alignment
 from .attention import SelfAttention as SelfAttention
+from .convolution import fold_weight_norm as fold_weight_norm
+from .convolution import same_padding as same_padding
+from .convolution import weight_norm as weight_norm
 from .embedding import sinusoidal_positions as sinusoidal_positions
 from .length_regulator import gaussian_upsampling as gaussian_upsampling
 from .length_regulator import regulate_length as regulate_length
