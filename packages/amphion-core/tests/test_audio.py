@@ -1,3 +1,4 @@
+import importlib.util
 import io
 import json
 import struct
@@ -206,6 +207,8 @@ def test_an_m4a_names_the_extra_that_reads_it():
     with pytest.raises(audio.AudioError) as caught:
         audio.load(head)
     assert caught.value.reason == "unsupported_audio"
+    if importlib.util.find_spec("torchcodec") is None:
+        assert "pip install 'amphion-core[torchcodec]'" in str(caught.value)
 
 
 def test_samples_over_full_scale_are_clipped_with_a_warning(caplog):
@@ -300,6 +303,18 @@ def test_check_reports_what_is_wrong():
     assert not audio.check(np.array([0.0, np.nan], np.float32), 24000).finite
 
 
+@pytest.mark.slow
+def test_two_hours_are_read_in_parts(tmp_path):
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 8000, 1, format="FLAC") as file:
+        for minute in range(120):
+            file.write(np.full(60 * 8000, minute / 128))
+    assert audio.info(path).duration == 7200
+    wav, _ = audio.load(path, start=119 * 60 - 1, duration=2)
+    np.testing.assert_allclose(wav, np.repeat([118 / 128, 119 / 128], 8000), atol=1e-4)
+
+
+@pytest.mark.slow
 def test_the_default_path_imports_neither_torch_nor_torchaudio_nor_torchcodec():
     code = (
         "import sys, numpy as np; from amphion_core import audio; "

@@ -126,6 +126,7 @@ def test_threads_read_what_one_would(shards):
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_more_shards_than_open_files(tmp_path):
     write_shards(
         list(range(100)), lambda k: Record(f"k{k}", {"npy": bytes([k])}), tmp_path, per_shard=1, progress=False
@@ -201,6 +202,14 @@ def test_an_unfinished_folder_is_an_error(tmp_path):
     (tmp_path / "shards.json").write_text(json.dumps({**manifest, "complete": False, "planned": 3}))
     with pytest.raises(ValueError, match="1 of 3 shards are there"):
         ShardSet.open(tmp_path)
+
+
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(tmp_path):
+    write_shards([1], lambda k: Record("a", {"npy": b"x"}), tmp_path / "s", progress=False)
+    path = tmp_path / "s" / "shards.json"
+    path.write_text(path.read_text().replace("shard-000000.tar", "../shard-000000.tar"))
+    with pytest.raises(ValueError, match="outside its folder"):
+        ShardSet.open(tmp_path / "s")
 
 
 def test_a_folder_of_several_sets_names_them(tmp_path):

@@ -166,6 +166,7 @@ def test_a_name_of_the_address_stays_below_the_folder(server, tmp_path):
     assert path.is_relative_to(tmp_path / "get") and path.name == "shard-000000.tar"
 
 
+@pytest.mark.slow
 def test_a_stream_gives_the_records_of_the_set(server):
     expected = list(ShardSet.open(server.folder))
     url = f"{server.address}/shard-000000.tar"
@@ -219,6 +220,7 @@ def test_a_stream_neither_runs_nor_hands_out_pickles(server, tmp_path):
     assert not mark.exists()
 
 
+@pytest.mark.slow
 def test_the_library_keeps_working_for_others(server):
     import webdataset
 

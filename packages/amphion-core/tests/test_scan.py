@@ -140,6 +140,7 @@ def test_keys_with_dots_are_told_apart_by_the_last_dot(tmp_path, caplog):
     assert "dots in their keys" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_plain_webdataset_tar_is_read_without_an_index(tmp_path):
     import webdataset
 

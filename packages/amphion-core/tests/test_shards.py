@@ -1,9 +1,12 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,6 +243,30 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_file(tmp_path):
         ShardSet.open(tmp_path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="permissions of this kind are those of POSIX")
+def test_a_folder_that_cannot_be_written_is_an_error():
+    outer = Path(tempfile.mkdtemp())
+    outer.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)  # permissions do not bind the super-user
+    try:
+        with pytest.raises(PermissionError):
+            write(outer / "shards")
+        with pytest.raises(PermissionError):
+            write(outer)
+    finally:
+        if root:
+            os.seteuid(0)
+        outer.chmod(0o755)
+        shutil.rmtree(outer)
+
+
+def test_rows_without_a_stable_text_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no stable text"):
+        write_shards([object()], lambda row: Record("a", {"npy": b"x"}), tmp_path, progress=False)
+
+
 @pytest.mark.slow
 def test_a_killed_worker_is_replaced(tmp_path):
     code = f"""
@@ -259,6 +286,7 @@ def test_a_killed_worker_is_replaced(tmp_path):
     (tmp_path / "job.py").write_text(textwrap.dedent(code))
     done = subprocess.run([sys.executable, str(tmp_path / "job.py")], capture_output=True, text=True, check=True)
     assert done.stdout == "12 0\n"
+    assert not list((tmp_path / "out").glob(".tmp-*"))
 
 
 @pytest.mark.slow
@@ -284,6 +312,7 @@ def test_workers_start_by_fork_and_by_spawn(tmp_path, method):
     assert done.stdout.strip() == "[b'\\x05', b'\\x01']"
 
 
+@pytest.mark.slow
 def test_the_webdataset_library_reads_ours(tmp_path):
     import webdataset
 

@@ -284,5 +284,7 @@ def _parse(data: bytes | mmap.mmap, where: str) -> tuple[dict[str, Any], dict[st
     for name, kind, count, offset in head["columns"]:
         if kind not in _TYPES:
             raise IndexFileError(f"{where} has a column of type {kind!r}")
+        if offset < 0 or offset + count * np.dtype(kind).itemsize > head["bytes"]:
+            raise IndexFileError(f"{where} has the column {name!r} beyond its end")
         columns[name] = np.frombuffer(data, np.dtype(kind), count, start + offset)
     return head, columns

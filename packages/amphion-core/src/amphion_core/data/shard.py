@@ -150,6 +150,9 @@ def _complete(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
             f"{folder} is not complete: its writing ended, {there} of {manifest.get('planned')} shards are there; "
             "run the same command again, it goes on from there"
         )
+    outside = [shard["name"] for shard in manifest["shards"] if Path(shard["name"]).name != shard["name"]]
+    if outside:
+        raise ValueError(f"{folder / _MANIFEST} names shards outside its folder: {outside[0]!r}")
     tars = [folder / shard["name"] for shard in manifest["shards"]]
     for tar, shard in zip(tars, manifest["shards"], strict=True):
         if not tar.is_file():

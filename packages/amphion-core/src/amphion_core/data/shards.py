@@ -197,6 +197,10 @@ def _digest(row: Any, digest: Any) -> None:
     else:
         to_json = getattr(row, "to_json", None)
         text = to_json() if callable(to_json) else repr(row)
+        if " at 0x" in text:
+            raise ValueError(
+                f"the row {text[:100]} has no stable text; use dataclasses, mappings or a `to_json` method"
+            )
         digest.update(str(text).encode("utf-8", "surrogatepass") + b"\n")
 
 
@@ -259,6 +263,7 @@ def _run(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[tu
                     f"workers were killed {attempt + 1} times (out of memory?); {len(waiting)} shards are left, "
                     f"the next is {jobs[waiting[0]].path.name}; call again to go on, with fewer workers"
                 ) from None
+            remove_temporaries(jobs[0].path.parent)  # all workers of a broken pool are gone
             _log.warning("a worker process was killed; %d shards are tried again", len(waiting))
 
 
