@@ -62,7 +62,7 @@ class Schedule:
         """
         c = self.config
         if c.name == "noam":
-            return math.sqrt(c.warmup) * min(1.0 / math.sqrt(step), step / float(c.warmup) ** 1.5)
+            return min(math.sqrt(c.warmup / step), step / c.warmup)
         rise = min(1.0, step / c.warmup) if c.warmup else 1.0
         if step <= c.warmup:
             return rise * self._plateau()

@@ -44,7 +44,7 @@ class Processes:
         if launched != self.count:
             raise RuntimeError(
                 f"the launcher started {launched} processes (WORLD_SIZE), this one sees {self.count}: they would all "
-                "train alone. Start them by 'torchrun' or 'accelerate launch', and unset WORLD_SIZE for a single process"
+                "train alone. Start them by torchrun or accelerate launch; unset WORLD_SIZE for a single process"
             )
 
     @property
