@@ -1,0 +1,19 @@
+import pytest
+
+from amphion_eval.settings import Settings
+
+
+def test_defaults_are_those_of_the_definitions():
+    settings = Settings()
+    assert (settings.f0, settings.f_min, settings.f_max, settings.align, settings.mcd_order) == (
+        "pyin",
+        50,
+        1100,
+        "cut",
+        24,
+    )
+
+
+def test_all_faults_are_named_at_once():
+    with pytest.raises(ValueError, match=r"(?s)3 faults.*f0.*mcd_order.*aline.*did you mean 'align'"):
+        Settings.parse({"f0": "guess", "mcd_order": 0, "aline": "cut"})
