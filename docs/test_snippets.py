@@ -2,7 +2,8 @@
 
 `python` blocks of a page run in order in one namespace, `bash` blocks by `bash -e` in the same folder. A block of any
 language that begins with `# file: NAME` is written to that file instead; a pyproject.toml is installed as
-`pip install -e` would, but into the folder of the test. All other blocks are for reading.
+`pip install -e` would, but into the folder of the test. A recording `speech.wav` lies in the folder. All other blocks
+are for reading.
 """
 
 import os
@@ -15,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from amphion_core import registry
+from amphion_core import audio, registry
+from amphion_core.testing.sounds import glide
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("packages/*/README.md")), ROOT / "README.md"]
@@ -74,6 +76,7 @@ def test_every_snippet_of_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    audio.save("speech.wav", glide(120, 180, 22_050, 1.5).astype("float32"), 22_050)
     namespace = {"__name__": "__main__"}
     for block in blocks(page):
         where = f"{name(page)}:{block.line}"
