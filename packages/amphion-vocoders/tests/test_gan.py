@@ -4,7 +4,7 @@ import torch
 from amphion_core.config import ConfigError
 from amphion_core.recipe import load_recipe, recipe_names
 from amphion_core.testing import check_resume, check_task
-from amphion_core.training.run import train_recipe
+from amphion_core.training.run import train_recipe, train_task
 from amphion_core.training.task import Progress
 from amphion_vocoders import GanVocoderRecipe, GanVocoderTask, HiFiGAN
 
@@ -178,6 +178,15 @@ def test_a_trained_run_is_a_vocoder(shards, tmp_path):
     run = train_recipe(file, out=tmp_path / "run")
     vocoder = HiFiGAN.from_pretrained(run)
     assert vocoder.synthesize(torch.randn(1, 12, 5) - 4).shape == (1, 160)
+    assert list((run / "samples").rglob("*-copy.wav"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("vocoder", GENERATORS)
+def test_half_precision_trains_validates_and_samples(shards, tmp_path, vocoder):
+    recipe = GanVocoderRecipe.parse(values(shards, vocoder, precision="bf16", steps=2))
+    run = train_task(GanVocoderTask, recipe, tmp_path / "run")
+    assert '"refused": 0' in (run / "log.jsonl").read_text()
     assert list((run / "samples").rglob("*-copy.wav"))
 
 

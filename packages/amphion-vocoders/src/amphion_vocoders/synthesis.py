@@ -54,7 +54,9 @@ def synthesize_batch(
     for length in sorted({length for length in valid if length > 0}):
         items = torch.tensor([i for i, own in enumerate(valid) if own == length], device=frames.device)
         piece = frames.index_select(0, items)[:, :, :length]
-        wav[items, : length * hop_length] = _in_pieces(network, piece, hop_length, context, max_frames)
+        # Under autocast a network gives half precision.
+        made = _in_pieces(network, piece, hop_length, context, max_frames).to(wav.dtype)
+        wav[items, : length * hop_length] = made
     return wav
 
 
