@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -52,12 +52,23 @@ class BufferGuard:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._module = module
+        # Walking through a large network takes a while, so it is done once; the tensors are looked up each time.
+        self._places = [
+            (part, name)
+            for part in module.modules()
+            for name in part._buffers
+            if name not in part._non_persistent_buffers_set
+        ]
         self._kept: list[Tensor] = []
+
+    def tensors(self) -> list[Tensor]:
+        """The buffers, each once, in a fixed order."""
+        found = {id(b): b.detach() for part, name in self._places if (b := part._buffers[name]) is not None}
+        return list(found.values())
 
     def remember(self) -> None:
         """Keep a copy of all persistent buffers."""
-        buffers = list(persistent_buffers(self._module))
+        buffers = self.tensors()
         if [(b.shape, b.dtype, b.device) for b in buffers] != [(k.shape, k.dtype, k.device) for k in self._kept]:
             self._kept = [torch.empty_like(b) for b in buffers]
         if buffers:
@@ -67,18 +78,8 @@ class BufferGuard:
     def restore(self) -> None:
         """Put the copies back."""
         with torch.no_grad():
-            for buffer, kept in zip(persistent_buffers(self._module), self._kept, strict=True):
+            for buffer, kept in zip(self.tensors(), self._kept, strict=True):
                 buffer.copy_(kept)
-
-
-def persistent_buffers(module: nn.Module) -> Iterable[Tensor]:
-    """Buffers that the state dict holds, each once, in a fixed order."""
-    seen: set[int] = set()
-    for part in module.modules():
-        for name, buffer in part._buffers.items():
-            if buffer is not None and name not in part._non_persistent_buffers_set and id(buffer) not in seen:
-                seen.add(id(buffer))
-                yield buffer.detach()
 
 
 class TermGuard:

@@ -20,7 +20,7 @@ from amphion_core.recipe import Recipe
 from amphion_core.training.batch import describe, move
 from amphion_core.training.ema import Average
 from amphion_core.training.evaluation import Evaluation, evaluating, save_samples
-from amphion_core.training.guard import BadSteps, BufferGuard, TermGuard, is_out_of_memory, persistent_buffers
+from amphion_core.training.guard import BadSteps, BufferGuard, TermGuard, is_out_of_memory
 from amphion_core.training.lock import FolderLock
 from amphion_core.training.logging import Board, Progressbar, RunLog
 from amphion_core.training.phase import Outcome, Phase
@@ -124,7 +124,7 @@ class Trainer:
         self._epoch = loader.epoch
         stack.callback(loader.close)
         notes += resumed or start_from(self)
-        state = [p.detach() for p in self.task.parameters()] + list(persistent_buffers(self.task))
+        state = [p.detach() for p in self.task.parameters()] + self.buffers.tensors()
         self.processes.copy_from_main(state)
         if self.ema is not None and not resumed:
             self.ema.reset()
@@ -262,7 +262,8 @@ class Trainer:
         for name, outcome in outcomes:
             self.progression.window.add(name, outcome)
         self._judge([outcome for _, outcome in outcomes])
-        self.processes.copy_from_main(list(persistent_buffers(self.task)))
+        if self.processes.count > 1:
+            self.processes.copy_from_main(self.buffers.tensors())
         self._bar.advance()
         return outcomes[-1][1].stop
 
