@@ -38,6 +38,22 @@ def test_json_lines_keep_unknown_columns(tmp_path):
     assert dict(rows[0].values) == {"audio": "a.wav", "text": "x", "age": 40}
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_list_of_objects_is_read_like_lines(tmp_path, indent):
+    import json
+
+    rows = table(tmp_path, "m.json", json.dumps([{"audio": "a.wav", "text": "x"}, 7], indent=indent))
+    assert (dict(rows[0].values), rows[1].fault) == (
+        {"audio": "a.wav", "text": "x"},
+        "expected a JSON object, found int",
+    )
+
+
+def test_one_json_object_over_many_lines_is_no_table(tmp_path):
+    with pytest.raises(ValueError, match=r"m\.json is one JSON dict; expected one object a line"):
+        table(tmp_path, "m.json", '{\n"clips": []\n}')
+
+
 def test_byte_order_mark_and_windows_line_ends_are_no_part_of_a_column(tmp_path):
     rows = table(tmp_path, "m.csv", b"\xef\xbb\xbfaudio,text\r\na.wav,hello\r\n")
     assert dict(rows[0].values) == {"audio": "a.wav", "text": "hello"}

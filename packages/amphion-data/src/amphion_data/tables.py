@@ -13,7 +13,7 @@ from typing import Any
 __all__ = ["ALIASES", "TABLE_SUFFIXES", "TableRow", "read_table"]
 
 TABLE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".psv")
-"""Endings of tables; `.json` is read as JSON lines."""
+"""Endings of tables; `.json` is read as JSON lines or as a list of objects."""
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio", "audio_filepath", "audio_path", "audio_file", "file_name", "filename", "path", "file", "wav"),
@@ -60,7 +60,8 @@ def read_table(path: Path) -> Iterator[TableRow]:
         raise ValueError(f"{path} is empty; expected one row a line")
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson", ".json"):
-        return _json_rows(text, path.name)
+        whole = _document(text) if suffix == ".json" else None
+        return _json_rows(text, path.name) if whole is None else _listed_rows(whole, path)
     head = next(line for line in text.split("\n") if line.strip())
     if suffix == ".psv" or ("|" in head and "\t" not in head and "," not in head.split("|")[0]):
         return _plain_rows(text, path, "|")
@@ -85,6 +86,32 @@ def _json_rows(text: str, name: str) -> Iterator[TableRow]:
                 if not isinstance(values, dict):
                     values, fault = {}, f"expected a JSON object, found {type(values).__name__}"
         yield TableRow(where, _renamed(values), fault)
+
+
+def _document(text: str) -> Any:
+    """The value of a file that holds one JSON document over several lines; None for JSON lines."""
+    first = text.lstrip().partition("\n")[0]
+    try:
+        json.loads(first)
+    except ValueError:
+        try:
+            return json.loads(text, parse_constant=_refuse_constant)
+        except ValueError:
+            return None
+    return json.loads(first) if first.startswith("[") else None
+
+
+def _listed_rows(values: Any, path: Path) -> Iterator[TableRow]:
+    if not isinstance(values, list):
+        raise ValueError(
+            f"{path} is one JSON {type(values).__name__}; expected one object a line, or a list of objects"
+        )
+    for number, item in enumerate(values, 1):
+        where = f"{path.name}, item {number}"
+        if isinstance(item, dict):
+            yield TableRow(where, _renamed(item))
+        else:
+            yield TableRow(where, {}, f"expected a JSON object, found {type(item).__name__}")
 
 
 def _plain_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
