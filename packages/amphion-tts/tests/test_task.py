@@ -81,6 +81,15 @@ def test_durations_of_textgrids_are_taken_and_cover_the_mel(recipe_values, tmp_p
     assert all(torch.isfinite(term) for term in terms.values())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", ["seconds", "frames"])
+def test_half_precision_and_batches_by_length_train(recipe_values, tmp_path, unit):
+    recipe_values["trainer"] |= {"steps": 3, "precision": "bf16"}
+    recipe_values["data"]["batch"] = {"unit": unit, "size": 4 if unit == "seconds" else 500, "buckets": 2}
+    folder = train_task(FastSpeech2Task, parse(recipe_values), tmp_path / "run")
+    assert "bad" not in (folder / "log.jsonl").read_text()
+
+
 def test_stored_mels_are_those_computed_on_the_fly(recipe_values):
     stored = next(iter(FastSpeech2Task(parse(recipe_values, store_mel=True)).loader("valid", 0, 1)))
     fresh = next(iter(FastSpeech2Task(parse(recipe_values)).loader("valid", 0, 1)))

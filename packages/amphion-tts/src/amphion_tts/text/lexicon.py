@@ -75,9 +75,10 @@ class Pronouncer:
                 base = self.lookup(stem)
                 if base:
                     return add(base)
-        if word.startswith("un") and len(word) > 4:
-            base = self.lookup(word[2:])
-            return ("AH0", "N", *base) if base else None
+        for prefix, phones in (("un", ("AH0", "N")), ("re", ("R", "IY0"))):
+            base = self.lookup(word[2:]) if word.startswith(prefix) and len(word) > 5 else None
+            if base:
+                return (*phones, *base)
         return self._compound(word)
 
     def _compound(self, word: str) -> tuple[str, ...] | None:
