@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -77,6 +81,42 @@ def test_unknown_method_is_answered_with_those_there_are() -> None:
 def test_bad_samples_are_named(wav: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         f0(wav, 16000, hop_length=160)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("samples", [1, 160, 1000])
+def test_shortest_clips_have_a_finite_contour(method: str, samples: int) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(samples)
+    contour = f0(noise, 16000, hop_length=160, method=method)
+    assert contour.shape == (samples // 160 + 1,)
+    assert np.isfinite(contour).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_silence_and_constants_have_a_finite_contour(method: str) -> None:
+    assert not f0(np.zeros(8000), 16000, hop_length=160, method=method).any()
+    assert np.isfinite(f0(np.full(8000, 0.5), 16000, hop_length=160, method=method)).all()
+
+
+def test_features_on_arrays_need_no_torch() -> None:
+    code = (
+        "import sys, numpy as np;"
+        "from amphion_core.features import MEL_PRESETS, f0, energy_from_wav, stft_magnitude, world_analysis;"
+        "from amphion_core.features.filterbank import filterbank;"
+        "wav = 0.1 * np.random.default_rng(0).standard_normal(4000);"
+        "[f0(wav, 16000, hop_length=160, method=m) for m in ('dio', 'harvest', 'pyin')];"
+        "energy_from_wav(wav), world_analysis(wav, 16000), filterbank(MEL_PRESETS['mel_24k']);"
+        "sys.exit(' '.join(m for m in ('torch', 'librosa', 'numba', 'transformers') if m in sys.modules) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+    import amphion_core.features as features
+
+    folder = Path(features.__file__).parent
+    assert not {path.stem for path in folder.glob("*.py")} & set(features.__all__)
 
 
 def test_gaps_are_filled_by_lines_and_ends_are_held() -> None:

@@ -108,7 +108,9 @@ def pyin(
     n_frames = (len(samples) - length) // hop_length + 1
     troughs = period_candidates(samples, length, hop_length, shortest, longest)
     edges = np.searchsorted(troughs.frame, np.arange(0, n_frames + _BLOCK, _BLOCK))
-    blocks = [PeriodCandidates(*(column[a:b] for column in troughs)) for a, b in pairwise(edges)]
+    blocks = [
+        PeriodCandidates(troughs.frame[a:b], troughs.period[a:b], troughs.height[a:b]) for a, b in pairwise(edges)
+    ]
     settings = (n_thresholds, beta_parameters, boltzmann_parameter, no_trough_probability)
     probability = np.concatenate([_trough_probabilities(block, *settings) for block in blocks])
     bins_per_octave = 12 * math.ceil(1 / resolution)

@@ -169,6 +169,10 @@ class SemanticEncoder(nn.Module):
             )
         return encoder.to(device)
 
+    def train(self, mode: bool = True) -> Self:
+        """Stays in evaluation mode: a model that holds this one must not switch its dropout on."""
+        return super().train(False)
+
     @torch.no_grad()
     def forward(
         self, wav: Tensor, lengths: Tensor | None = None, *, sample_rate: int = SAMPLE_RATE
@@ -186,7 +190,7 @@ class SemanticEncoder(nn.Module):
         batch = wav[None] if wav.ndim == 1 else wav
         lengths = _check(batch, lengths)
         valid = torch.arange(batch.shape[1], device=batch.device) < lengths[:, None]
-        batch = batch.float() * valid
+        batch = batch.float().masked_fill(~valid, 0.0)
         if sample_rate != SAMPLE_RATE:
             batch = resample(batch, sample_rate, SAMPLE_RATE)
             lengths = resampled_lengths(lengths, sample_rate, SAMPLE_RATE)
