@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from amphion_core.data import ShardSet
 
-__all__ = ["AUDIO_EXTENSIONS", "Clip", "Pair", "PairingError", "find_pairs", "mispair", "read_pairs"]
+__all__ = ["AUDIO_EXTENSIONS", "Clip", "Pair", "PairingError", "Stamp", "find_pairs", "mispair", "read_pairs", "stamp"]
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff")
 _SHOWN = 10
@@ -50,8 +50,8 @@ class Clip:
             FileNotFoundError: there is none.
         """
         if self.key is not None:
-            shards = _shards(self.path)
-            wav, rate = shards.audio(_positions(self.path)[self.key])
+            shards, positions = _opened(self.path)
+            wav, rate = shards.audio(positions[self.key])
             return np.asarray(wav, np.float32), rate
         if not self.path:
             raise ValueError("there is no audio, only text")
@@ -182,7 +182,8 @@ def _pair(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None)
     values = {key: (row or {}).get(key) for key in ("text", "transcript", "language", "speaker")}
     values |= {key: values[key] or None for key in ("text", "language", "speaker")}  # an empty transcript is one
     if ref.key is not None:
-        utterance = _shards(ref.path).utterance(_positions(ref.path)[ref.key])
+        shards, positions = _opened(ref.path)
+        utterance = shards.utterance(positions[ref.key])
         values = {
             **values,
             "text": values["text"] or utterance.text,
@@ -217,7 +218,7 @@ def _clips(source: str | Path) -> dict[str, Clip]:
     if not place.exists():
         raise FileNotFoundError(f"nothing at {source}")
     if place.suffix == ".tar" or (place.is_dir() and any(place.glob("*.tar"))):
-        return {_name(key): Clip(str(source), key) for key in _shards(str(source)).keys}
+        return {_name(key): Clip(str(source), key) for key in _opened(str(source))[1]}
     if not place.is_dir():
         raise PairingError(f"{source} is a file and its partner a folder; give two folders, two files, or --pairs")
     found: dict[str, Clip] = {}
@@ -263,13 +264,26 @@ def _listed(lines: list[str]) -> str:
     return "\n".join([*shown, *([f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])])
 
 
+Stamp = tuple[int, int]
+"""What changes when a file or a folder of shards does: time and size."""
+
+
+def stamp(path: str) -> Stamp:
+    """The present stamp of a file or folder; zeros where there is none, for its reader to complain."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return status.st_mtime_ns, status.st_size
+
+
+def _opened(path: str) -> tuple[ShardSet, Mapping[str, int]]:
+    return _open(path, stamp(path))
+
+
 @lru_cache(maxsize=4)
-def _shards(path: str) -> ShardSet:
+def _open(path: str, _: Stamp) -> tuple[ShardSet, Mapping[str, int]]:
     from amphion_core.data import ShardSet
 
-    return ShardSet.open(path)
-
-
-@lru_cache(maxsize=4)
-def _positions(path: str) -> Mapping[str, int]:
-    return {key: position for position, key in enumerate(_shards(path).keys)}
+    shards = ShardSet.open(path)
+    return shards, {key: position for position, key in enumerate(shards.keys)}

@@ -13,28 +13,25 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from amphion_eval import pool
 from amphion_eval.__about__ import __version__
 from amphion_eval.analysis import Analysis, PairAnalysis
 from amphion_eval.metric import Metric, resolve
 from amphion_eval.pairing import Clip, Pair
+from amphion_eval.reading import OnError, Sound, analyse, read
 from amphion_eval.report import ClipRecord, Item, Report
 from amphion_eval.settings import Settings
 from amphion_eval.values import Rate, Undefined, reason_of
 
-__all__ = ["DEFAULT_METRICS", "OnError", "score", "score_pair"]
+__all__ = ["DEFAULT_METRICS", "score", "score_pair"]
 
 log = logging.getLogger(__name__)
 
-OnError = Literal["fail", "record"]
-
-_EMPTY = {"empty_audio": "has no sample", "not_finite": "has samples that are NaN or infinite"}
-"""Files that can be read but not compared: their items are undefined. All else that can't be read is an error."""
+_TITLES = ("reference", "estimate")
 
 DEFAULT_METRICS = ("f0_rmse_cents", "f0_pearson_cents", "vuv_f1", "energy_rmse_db", "mcd", "mstft", "duration_error")
 """What is computed where nothing is asked for."""
@@ -107,24 +104,25 @@ def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings, on_err
     Raises:
         ValueError: a file can't be read, or a metric failed; the message names the item.
     """
-    reference, estimate = _Side(pair.reference), _Side(pair.estimate)
     notes: list[str] = []
     fault: Undefined | None = None
-    analysis: PairAnalysis | None = None
     rate: int | None = None
+    sides = [ClipRecord(clip.path, clip.key) for clip in (pair.reference, pair.estimate)]
+    analyses = [Analysis(np.zeros(0), 1, settings)] * 2
     if any(metric.needs != "texts" for metric in metrics):
-        for title, side in (("reference", reference), ("estimate", estimate)):
-            side.read(pair.id, on_error)
-            notes += [f"{title}: {note}" for note in side.notes]
-            fault = fault or (Undefined(f"the {title} {side.fault}") if side.fault else None)
+        sounds = [_read(pair, clip, on_error) for clip in (pair.reference, pair.estimate)]
+        sides = [sound.record for sound in sounds]
+        for title, sound in zip(_TITLES, sounds, strict=True):
+            notes += [f"{title}: {note}" for note in sound.notes]
+            fault = fault or (Undefined(f"the {title} {sound.fault}") if sound.fault else None)
         if fault is None:
-            rate = min(reference.sample_rate, estimate.sample_rate)
-            for title, side in (("reference", reference), ("estimate", estimate)):
-                notes += [f"{title}: {note}" for note in side.bring_to(rate)]
-    texts = {"text": pair.text, "transcript": pair.transcript, "language": pair.language}
-    analysis = PairAnalysis(
-        Analysis(reference.wav, rate or 1, settings), Analysis(estimate.wav, rate or 1, settings), **texts
-    )
+            rate = min(sound.sample_rate for sound in sounds)
+            analyses = [analyse(clip, rate, settings) for clip in (pair.reference, pair.estimate)]
+            changed = [
+                (title, s.sample_rate) for title, s in zip(_TITLES, sounds, strict=True) if s.sample_rate != rate
+            ]
+            notes += [f"{title}: resampled from {own} to {rate} Hz" for title, own in changed]
+    analysis = PairAnalysis(*analyses, text=pair.text, transcript=pair.transcript, language=pair.language)
     values: dict[str, float] = {}
     for metric in metrics:
         if fault is not None and metric.needs != "texts":
@@ -141,8 +139,8 @@ def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings, on_err
         metrics={name: None if math.isnan(value) else float(value) for name, value in values.items()},
         undefined={name: reason for name, value in values.items() if (reason := reason_of(value)) is not None},
         counts={name: (value.count, value.total) for name, value in values.items() if isinstance(value, Rate)},
-        reference=reference.record,
-        estimate=estimate.record,
+        reference=sides[0],
+        estimate=sides[1],
         sample_rate=rate,
         notes=tuple(notes),
         text=pair.text,
@@ -151,53 +149,11 @@ def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings, on_err
     )
 
 
-class _Side:
-    """One clip on its way from the file to the analysis."""
-
-    def __init__(self, clip: Clip) -> None:
-        self.clip = clip
-        self.wav: NDArray[np.float64] = np.zeros(0)
-        self.sample_rate = 0
-        self.notes: list[str] = []
-        self.fault = ""
-        self.record = ClipRecord(clip.path, clip.key)
-
-    def read(self, item: str, on_error: OnError) -> None:
-        if not self.clip.path:
-            self.fault = "has no audio, only text"
-            return
-        try:
-            wav, self.sample_rate = self.clip.load()
-        except ValueError as error:
-            if getattr(error, "reason", "") in _EMPTY:
-                self.fault = _EMPTY[error.reason]  # type: ignore[attr-defined]
-            elif on_error == "record":
-                self.fault = f"can't be read: {error}"
-            else:
-                raise ValueError(f"{item}: {error}") from error
-            return
-        channels = 1 if wav.ndim == 1 else wav.shape[0]
-        if wav.ndim == 2:
-            if channels > 1:
-                self.notes.append(f"{channels} channels mixed to one by their mean")
-            wav = wav.mean(axis=0, dtype=np.float64)
-        self.wav = np.asarray(wav, np.float64)
-        if not self.wav.size:
-            self.fault = _EMPTY["empty_audio"]
-        elif not np.isfinite(self.wav).all():
-            self.fault = _EMPTY["not_finite"]
-        duration = self.wav.size / self.sample_rate
-        self.record = ClipRecord(self.clip.path, self.clip.key, self.sample_rate, channels, duration)
-
-    def bring_to(self, rate: int) -> list[str]:
-        if self.sample_rate == rate or self.fault:
-            return []
-        from amphion_core import audio
-
-        self.wav = np.asarray(
-            audio.resample(self.wav.astype(np.float32), self.sample_rate, rate, quality="VHQ"), np.float64
-        )
-        return [f"resampled from {self.sample_rate} to {rate} Hz"]
+def _read(pair: Pair, clip: Clip, on_error: OnError) -> Sound:
+    try:
+        return read(clip, on_error)
+    except ValueError as error:
+        raise ValueError(f"{pair.id}: {error}") from error
 
 
 def _mapped(work: partial[Item], pairs: list[Pair], workers: int) -> Iterator[Item]:
