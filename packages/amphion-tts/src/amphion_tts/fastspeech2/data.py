@@ -118,11 +118,11 @@ class Corpus:
         self.alignments: list[PhoneDurations] | None = None if textgrids is None else []
         self.dropped: Counter[str] = Counter()
         kept = []
-        for row in range(len(shards)):
-            reason = self._read(shards, row, frontend, textgrids)
+        for row, key in enumerate(shards.keys):
+            reason = self._read(shards, row, key, frontend, textgrids)
             if reason:
                 self.dropped[reason.partition(":")[0]] += 1
-                log.debug("row %s left out: %s", shards.keys[row], reason)
+                log.debug("row %s left out: %s", key, reason)
             else:
                 kept.append(row)
         if self.dropped:
@@ -131,6 +131,7 @@ class Corpus:
             if not kept:
                 raise ValueError(f"none of {len(shards)} rows can be used: {reasons}")
         self.shards = shards if len(kept) == len(shards) else shards.take(kept)
+        self.keys = self.shards.keys  # the set would join them anew each time
         self.features: StoredFeatures | None = None
 
     def __len__(self) -> int:
@@ -149,11 +150,13 @@ class Corpus:
         rows = [self.features.array(row, name) for row in range(len(self))]
         return [_filled(row) for row in rows if row.any()] if name == "f0" else rows
 
-    def _read(self, shards: ShardSet, row: int, frontend: FrontEnd, textgrids: dict[str, Path] | None) -> str | None:
+    def _read(
+        self, shards: ShardSet, row: int, key: str, frontend: FrontEnd, textgrids: dict[str, Path] | None
+    ) -> str | None:
         """Phones of one row, or why it has none."""
         mel = self.prosody.mel
         if textgrids is not None and self.alignments is not None:
-            name = shards.keys[row].rpartition("/")[2]
+            name = key.rpartition("/")[2]
             if name not in textgrids:
                 return "without TextGrid"
             try:
@@ -231,7 +234,7 @@ class ItemReader:
             durations = torch.tensor(alignment.durations)
             mel, pitch, energy, durations = _fitted(mel, pitch, energy, durations)
         return Item(
-            key=corpus.shards.keys[row],
+            key=corpus.keys[row],
             phones=torch.from_numpy(self._ids[number][row]),
             mel=mel,
             pitch=_normalised(pitch, config.pitch),
