@@ -19,6 +19,14 @@ def test_tone_has_its_pitch_by_every_tracker(tracker, tone):
     assert np.median(f0[f0 > 0]) == pytest.approx(150, rel=0.05)  # the tone glides by a tenth
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000, 12345])
+@pytest.mark.parametrize("tracker", ["pyin", "dio"])
+def test_pitch_is_found_at_every_rate(tone, rate, tracker):
+    side = Analysis(tone(150.0, 0.3, rate), rate, Settings(f0=tracker))
+    assert np.median(side.f0[side.f0 > 0]) == pytest.approx(150, rel=0.1)  # the tone glides by a tenth
+    assert len(side.f0) * side.f0_period == pytest.approx(0.3, abs=0.015)
+
+
 @pytest.mark.parametrize("tracker", ["pyin", "dio"])
 def test_transposed_tone_is_off_by_the_transposition(tracker, tone):
     contours = pair(tone(150.0), tone(150.0 * 2 ** (2 / 12)), f0=tracker).f0()

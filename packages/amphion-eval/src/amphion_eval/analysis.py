@@ -42,7 +42,7 @@ class Analysis:
         from amphion_core.features import pitch, trackers
 
         low, high = self.settings.f_min, self.settings.f_max
-        hop_length = self.f0_period * self.sample_rate
+        hop_length = self._f0_hop_length
         if self.settings.f0 == "praat":
             # Without the padding to the ends of the clip: those frames were never looked at, so they can't be right.
             return trackers.praat_f0(
@@ -55,11 +55,15 @@ class Analysis:
     @property
     def f0_period(self) -> float:
         """Seconds between two frames of F0."""
+        return self._f0_hop_length / self.sample_rate
+
+    @property
+    def _f0_hop_length(self) -> float:
         if self.settings.f0 == "praat":
-            return 256 / self.sample_rate
+            return 256
         if self.settings.f0 in ("dio", "harvest"):
-            return 0.005
-        return (self.sample_rate // 100) / self.sample_rate
+            return 0.005 * self.sample_rate
+        return self.sample_rate // 100
 
     @cached_property
     def periodicity(self) -> NDArray[np.float64]:

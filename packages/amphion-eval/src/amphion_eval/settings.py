@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from amphion_core.config import Config
 from amphion_eval.alignment import Alignment
@@ -45,3 +45,9 @@ class Settings(Config):
     crepe: Literal["full", "tiny"] = "full"
     normalizer: Normalizer = "auto"
     language: str | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.f_min >= self.f_max:
+            raise ValueError(f"f_min {self.f_min} Hz must be below f_max {self.f_max} Hz")
+        return self
