@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import os
 import random
 import time
 from pathlib import Path
@@ -112,6 +113,7 @@ def test_a_checkpoint_holds_no_pickle(tmp_path):
     assert safetensors.torch.load_file(folder / "trainer" / "weights.safetensors")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="kills and forks are those of POSIX systems")
 @pytest.mark.slow
 def test_killed_before_each_of_its_file_operations_a_replacement_leaves_whole_checkpoints_only(tmp_path):
     operations = 0
@@ -131,6 +133,7 @@ def test_killed_before_each_of_its_file_operations_a_replacement_leaves_whole_ch
     assert operations >= 20
 
 
+@pytest.mark.skipif(os.name == "nt", reason="kills and forks are those of POSIX systems")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_killed_at_a_random_time_a_write_leaves_whole_checkpoints_only(tmp_path, seed):

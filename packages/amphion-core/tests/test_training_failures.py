@@ -4,10 +4,12 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from amphion_core.data import BatchConfig, Batches, Loader
 from amphion_core.hub import state_tensors
 from amphion_core.testing.kill import run, start
 from amphion_core.testing.resume import differing, train_losses
@@ -17,6 +19,7 @@ from amphion_core.training.checkpoint import damaged_checkpoints, whole_checkpoi
 from amphion_core.training.lock import FolderLock
 
 TOY = Path(__file__).with_name("toy_training.py")
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and limits are those of POSIX systems")
 
 
 def trainer(out, task_class=ToyTask, **changes):
@@ -207,10 +210,19 @@ def test_another_runtime_error_stays_what_it_is(tmp_path):
         trainer(tmp_path, Broken).fit()
 
 
-@pytest.mark.parametrize("rows", [0])
-def test_an_empty_validation_set_is_noted_and_training_goes_on(tmp_path, rows):
-    assert trainer(tmp_path, valid_rows=rows).fit().step == 8
-    assert any("no validation" in note for note in notes(tmp_path))
+def test_a_recipe_without_validation_data_is_noted_and_training_goes_on(tmp_path):
+    assert trainer(tmp_path, valid_rows=0).fit().step == 8
+    assert "no validation: the recipe has no validation data" in notes(tmp_path)
+
+
+def test_an_empty_validation_set_is_noted_and_training_goes_on(tmp_path):
+    class Filtered(ToyTask):
+        def loader(self, split, rank, world_size):
+            rows = np.ones(40 if split == "train" else 0)
+            return Loader(self.load_row, Batches([rows], BatchConfig(size=4)), self.join)
+
+    assert trainer(tmp_path, Filtered).fit().step == 8
+    assert any(note.startswith("no validation: set 0 has no rows") for note in notes(tmp_path))
 
 
 def test_a_run_folder_with_checkpoints_is_refused_where_resuming_is_switched_off(tmp_path):
@@ -231,6 +243,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(tmp_path):
     assert differing(tmp_path / "whole", tmp_path / "broken") == []
 
 
+@posix
 @pytest.mark.slow
 def test_a_run_folder_that_another_process_uses_is_refused(tmp_path):
     child = start(f"{TOY}:train", write_recipe(tmp_path, trainer__steps=10**6), str(tmp_path / "run"))
@@ -244,6 +257,7 @@ def test_a_run_folder_that_another_process_uses_is_refused(tmp_path):
         pass  # the lock died with its holder
 
 
+@posix
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("workers", [0, 2])
@@ -263,6 +277,7 @@ def test_a_signal_ends_the_step_and_writes_a_checkpoint_from_which_it_goes_on(tm
     assert differing(tmp_path / "run", tmp_path / "undisturbed") == []
 
 
+@posix
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_is_said(tmp_path):
     settings = {"trainer__steps": 4, "trainer__save_every": 2, "trainer__validate_every": 0}
@@ -280,6 +295,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint_and_is_said(tmp_path):
     assert whole_checkpoints(tmp_path / "run")[0].name == "step-00000008"
 
 
+@posix
 @pytest.mark.slow
 def test_a_worker_that_dies_ends_the_run_with_clear_words_and_the_checkpoint_stays(tmp_path):
     recipe = write_recipe(tmp_path, trainer__workers=1, trainer__save_every=1, trainer__steps=30)

@@ -1,3 +1,4 @@
+import os
 import random
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from amphion_core.testing.kill import run, run_killed_after
 from amphion_core.testing.resume import check_resume, differing, train_losses
 from amphion_core.testing.toy import toy_recipe
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills and forks are those of POSIX systems")
 TRAIN = f"{Path(__file__).with_name('toy_training.py')}:train_slowly"
 
 

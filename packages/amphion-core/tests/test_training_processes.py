@@ -12,6 +12,7 @@ from amphion_core.testing.resume import differing, train_losses
 from amphion_core.testing.toy import toy_recipe
 from amphion_core.training.checkpoint import read_checkpoint, whole_checkpoints
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="kills and forks are those of POSIX systems")
 TOY = Path(__file__).with_name("toy_training.py")
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import time
 from pathlib import Path
@@ -83,6 +82,8 @@ def train_and_dump(rank, count, port, recipe, out, target):
 
 def train_on_a_small_disk(recipe, out, size):
     """A training in which no file can grow beyond `size` bytes."""
+    import resource
+
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     train(recipe, out)

@@ -16,10 +16,14 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Mix", "item_generator", "random_words", "shuffled"]
+__all__ = ["EmptySetError", "Mix", "item_generator", "random_words", "shuffled"]
 
 _WORD = (1 << 64) - 1
 _ROWS, _BATCHES, _ITEMS = 0, 1, 2  # purposes, kept apart in the key
+
+
+class EmptySetError(ValueError):
+    """A set of which no row is left; for validation a training does without, for the rest it is a fault."""
 
 
 class Mix:
@@ -45,7 +49,7 @@ class Mix:
             raise ValueError("no set given; a mix needs at least one")
         empty = [number for number, count in enumerate(rows) if count == 0]
         if empty:
-            raise ValueError(
+            raise EmptySetError(
                 f"set {empty[0]} has no rows (rows of the sets: {list(rows)}); leave it out or widen its filter"
             )
         if weights is not None:

@@ -17,6 +17,7 @@ from amphion_core.audio import AudioError, load
 from amphion_core.data.columns import Labels, Strings
 from amphion_core.data.config import SourceConfig
 from amphion_core.data.handles import Handles
+from amphion_core.data.mixing import EmptySetError
 from amphion_core.data.record import Drop, Record
 from amphion_core.data.rows import parse_json, utterance
 from amphion_core.data.shard import Shard, open_shards
@@ -316,7 +317,7 @@ def open_source(source: SourceConfig, *, workers: int = 1) -> ShardSet:
 
     Raises:
         FileNotFoundError: the path is missing.
-        ValueError: no row passes; the message has the filters and how many pass each.
+        EmptySetError: no row passes; the message has the filters and how many pass each.
     """
     shards = ShardSet.open(source.path, workers=workers)
     conditions: dict[str, dict[str, Any]] = {}
@@ -333,5 +334,5 @@ def open_source(source: SourceConfig, *, workers: int = 1) -> ShardSet:
         taken = taken.select(**condition)
     if not len(taken):
         each = "; ".join(f"{words}: {len(shards.select(**c))} pass" for words, c in conditions.items())
-        raise ValueError(f"no row of {source.path} is left of {len(shards)}: {each or 'the set is empty'}")
+        raise EmptySetError(f"no row of {source.path} is left of {len(shards)}: {each or 'the set is empty'}")
     return taken

@@ -37,7 +37,11 @@ class ToyModel(PretrainedModule[ToyConfig]):
     def __init__(self, config: ToyConfig) -> None:
         super().__init__(config)
         self.layers = nn.Sequential(
-            nn.Linear(4, config.dim), nn.BatchNorm1d(config.dim), nn.Tanh(), nn.Dropout(config.dropout), nn.Linear(config.dim, 4)
+            nn.Linear(4, config.dim),
+            nn.BatchNorm1d(config.dim),
+            nn.Tanh(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.dim, 4),
         )
 
     def forward(self, x: Tensor) -> Tensor:

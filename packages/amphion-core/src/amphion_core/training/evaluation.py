@@ -16,6 +16,7 @@ from torch import nn
 
 from amphion_core import audio
 from amphion_core.atomic import atomic_writer
+from amphion_core.data.mixing import EmptySetError
 from amphion_core.pictures import png
 from amphion_core.training.batch import move
 from amphion_core.training.processes import Processes
@@ -45,13 +46,25 @@ class Evaluation:
     Args:
         task: what is trained.
         processes: those that share the batches.
+
+    Attributes:
+        empty: why there is nothing to validate, where there is nothing.
     """
 
     def __init__(self, task: Task[Any, Any], processes: Processes) -> None:
         self._task = task
         self._processes = processes
-        self._loader = task.loader("valid", processes.rank, processes.count)
+        self._loader, self.empty = None, "the recipe has no validation data"
+        try:
+            self._loader = task.loader("valid", processes.rank, processes.count)
+        except EmptySetError as error:
+            self.empty = str(error)
         self._start = None if self._loader is None else self._loader.state_dict()
+
+    def close(self) -> None:
+        """End the processes that load, where there are any."""
+        if self._loader is not None:
+            self._loader.close()
 
     def figures(self, autocast: Callable[[], contextlib.AbstractContextManager[Any]]) -> dict[str, float]:
         """Mean of each figure over all batches; empty where there is no validation data.

@@ -123,6 +123,7 @@ class Trainer:
         random_state, resumed = restore(self, loader)
         self._epoch = loader.epoch
         stack.callback(loader.close)
+        stack.callback(self._evaluation.close)
         notes += resumed or start_from(self)
         state = [p.detach() for p in self.task.parameters()] + self.buffers.tensors()
         self.processes.copy_from_main(state)
@@ -335,7 +336,7 @@ class Trainer:
         progression = self.progression
         progression.validated, progression.figures, progression.figure = self.step, figures, None
         if not figures:
-            self._note("no validation: the recipe has no validation data, or it is empty")
+            self._note(f"no validation: {self._evaluation.empty}")
             return
         if self.config.watch not in figures:
             raise ValueError(f"trainer.watch is {self.config.watch!r}; the validation figures are {', '.join(figures)}")
