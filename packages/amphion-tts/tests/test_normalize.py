@@ -26,6 +26,18 @@ def test_cardinals(number, words):
     assert cardinal(number) == words
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (3001, "three thousand one"),
+        (3100, "three thousand, one hundred"),
+        (12_345, "twelve thousand, three hundred forty-five"),
+    ],
+)
+def test_a_comma_stands_between_groups_but_not_before_less_than_a_hundred(number, words):
+    assert cardinal(number, joiner=", ") == words
+
+
 def test_every_cardinal_below_two_thousand_is_its_own():
     assert len({cardinal(number) for number in range(2000)}) == 2000
 

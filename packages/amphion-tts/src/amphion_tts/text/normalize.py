@@ -30,6 +30,9 @@ _KEPT = {sign: sign for sign in CURRENCIES} | {
     "¼": " 1/4",
     "¾": " 3/4",
     "…": ".",
+    "„": '"',
+    "″": '"',
+    "\u200b": "",
     "±": " plus or minus ",
 }
 _NUMBER = r"\d{1,3}(?:,\d{3})+|\d+"

@@ -78,8 +78,8 @@ def cardinal(number: int, *, joiner: str = " ", conjunction: str = "") -> str:
         scale += 1
     groups.reverse()
     last = number % 1000
-    if conjunction and number > 1000 and 0 < last < 100:
-        return f"{joiner.join(groups[:-1])} {conjunction} {groups[-1]}"
+    if number > 1000 and 0 < last < 100:  # no comma before the last group, where joiner is one
+        return " ".join([joiner.join(groups[:-1]), *([conjunction] if conjunction else []), groups[-1]])
     return joiner.join(groups)
 
 
