@@ -7,6 +7,7 @@ comes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
@@ -21,6 +22,7 @@ from amphion_core.data.reader import open_source
 from amphion_core.discriminators import DiscriminatorConfig, Discriminators, SpectrogramConfig
 from amphion_core.features import MelConfig
 from amphion_core.features.mel import MelSpectrogram
+from amphion_core.features.stft import stft
 from amphion_core.hub import PretrainedModule
 from amphion_core.losses import (
     GAN_LOSSES,
@@ -50,6 +52,8 @@ class GanLossConfig(Config):
         mel_config: the mel of that distance; None takes the generator's, without its normalisation.
         multi_resolution_mel: weight of the log10-mel distance summed over seven resolutions.
         stft: weight of spectral convergence plus log magnitude over three resolutions.
+        magnitude: weight of the distance of log magnitudes before the inverse transform, for generators that have
+            `spectrum`. It teaches no phase.
         start: step at which the discriminators begin; before it the generator has spectral losses only.
     """
 
@@ -61,13 +65,19 @@ class GanLossConfig(Config):
     mel_config: MelConfig | None = None
     multi_resolution_mel: float = Field(0.0, ge=0)
     stft: float = Field(0.0, ge=0)
+    magnitude: float = Field(0.0, ge=0)
     start: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _spectral(self) -> Self:
-        if not self.mel and not self.multi_resolution_mel and not self.stft:
-            raise ValueError("give at least one of mel, multi_resolution_mel and stft a weight")
+        if not self.mel and not self.multi_resolution_mel and not self.stft and not self.magnitude:
+            raise ValueError("give at least one of mel, multi_resolution_mel, stft and magnitude a weight")
         return self
+
+    @property
+    def hears_waveforms(self) -> bool:
+        """Whether a spectral loss is taken of the generator's waveform."""
+        return bool(self.mel or self.multi_resolution_mel or self.stft)
 
 
 class GanVocoderRecipe(Recipe):
@@ -76,7 +86,7 @@ class GanVocoderRecipe(Recipe):
     Attributes:
         vocoder: registry name of the generator.
         model: its configuration.
-        discriminators: of what kinds.
+        discriminators: of what kinds; none trains the generator by its spectral losses alone.
         loss: weights.
         data: shards, and how many segments are in a batch.
         segment: samples of a training segment, a multiple of the hop.
@@ -86,7 +96,7 @@ class GanVocoderRecipe(Recipe):
 
     vocoder: str
     model: SerializeAsAny[MelVocoderConfig]
-    discriminators: tuple[DiscriminatorConfig, ...] = Field(min_length=1)
+    discriminators: tuple[DiscriminatorConfig, ...] = ()
     loss: GanLossConfig = GanLossConfig()
     data: DataConfig
     segment: int = Field(8192, gt=0)
@@ -112,7 +122,7 @@ class GanVocoderRecipe(Recipe):
         if self.segment <= self._longest_transform():
             needed = self._longest_transform()
             raise ValueError(f"segment {self.segment}: one of the transforms needs more than {needed} samples")
-        if len(self.loss.feature) not in (1, len(self.discriminators)):
+        if self.discriminators and len(self.loss.feature) not in (1, len(self.discriminators)):
             raise ValueError(
                 f"loss.feature has {len(self.loss.feature)} weights for {len(self.discriminators)} discriminators; "
                 "give one for all or one for each"
@@ -143,7 +153,9 @@ class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):
             raise ValueError(f"the vocoder {recipe.vocoder!r} has no weights, so there is nothing to train")
         mel, loss = recipe.model.mel, recipe.loss
         self.generator: PretrainedModule[Any] = vocoder(recipe.model)
-        self.discriminators = Discriminators(recipe.discriminators)
+        self.discriminators = Discriminators(recipe.discriminators) if recipe.discriminators else None
+        if loss.magnitude and not hasattr(self.generator, "spectrum"):
+            raise ValueError(f"the vocoder {recipe.vocoder!r} makes no spectrum; set loss.magnitude to 0")
         self.mel = MelSpectrogram(mel)
         plain = mel.updated(mean=0.0, std=1.0) if loss.mel_config is None else loss.mel_config
         self.mel_loss = MelLoss(plain)
@@ -157,8 +169,9 @@ class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):
         self.feature_weights = tuple(weights)
 
     def phases(self) -> Mapping[str, list[nn.Module]]:
-        """The discriminators, then the generator."""
-        return {"discriminator": [self.discriminators], "generator": [self.generator]}
+        """The discriminators, if there are any, then the generator."""
+        generator: dict[str, list[nn.Module]] = {"generator": [self.generator]}
+        return generator if self.discriminators is None else {"discriminator": [self.discriminators], **generator}
 
     def model(self) -> PretrainedModule[Any]:
         """The generator."""
@@ -194,14 +207,17 @@ class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):
         loss, wav = self.recipe.loss, batch.wav
         with torch.no_grad():
             mel = self.mel(wav)
-        estimate: Tensor = self.generator(mel)
-        terms = self._spectral_terms(estimate, wav)
-        if self.progress.step >= loss.start:
-            real, fake = self._verdicts(wav), self._verdicts(estimate.detach())
+        terms = {} if not loss.magnitude else {"magnitude": loss.magnitude * self._magnitude_distance(mel, wav)}
+        judges = self.discriminators if self.progress.step >= loss.start else None
+        if judges is not None or loss.hears_waveforms:
+            estimate: Tensor = self.generator(mel)
+            terms |= self._spectral_terms(estimate, wav)
+        if judges is not None:
+            real, fake = judges.apart(wav), judges.apart(estimate.detach())
             yield "discriminator", {"real_fake": self.adversarial.discriminator(_joined(real), _joined(fake))}
             with torch.no_grad():
-                real = self._verdicts(wav)
-            fake = self._verdicts(estimate)
+                real = judges.apart(wav)
+            fake = judges.apart(estimate)
             terms["adversarial"] = loss.adversarial * self.adversarial.generator(_joined(fake))
             terms["feature"] = torch.stack(
                 [
@@ -235,8 +251,13 @@ class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):
             terms["stft"] = loss.stft * (convergence + magnitude)
         return terms
 
-    def _verdicts(self, wav: Tensor) -> list[list[Verdict]]:
-        return [member(wav) for member in self.discriminators.members]
+    def _magnitude_distance(self, mel: Tensor, wav: Tensor) -> Tensor:
+        settings = self.recipe.model.mel
+        with torch.no_grad():
+            spectrum = stft(wav, settings.n_fft, settings.hop_length, settings.win_length)
+            goal = spectrum.abs().clamp(min=settings.log_floor).log()  # (B, bins, F)
+        log_magnitude, _ = self.generator.spectrum(mel)  # type: ignore[operator]
+        return torch.nn.functional.l1_loss(log_magnitude.clamp(min=math.log(settings.log_floor)), goal)
 
     def _copy(self, wav: Tensor) -> Tensor:
         """The vocoder's version of a clip (T,), cut to whole frames."""

@@ -15,13 +15,14 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from amphion_core.features import MelConfig
 from amphion_core.features.stft import inverse_stft, stft
 from amphion_core.hub import PretrainedModule
 from amphion_vocoders.mel_inversion import linear_magnitude
 from amphion_vocoders.synthesis import MAX_FRAMES, check_chunk, check_mel, synthesize_batch, synthesize_stream
 from amphion_vocoders.vocoder import MelVocoderConfig
 
-__all__ = ["GriffinLim", "GriffinLimConfig"]
+__all__ = ["GriffinLim", "GriffinLimConfig", "refine_context", "refine_phase"]
 
 NOISE_FRAMES = 64
 """Phases are drawn for so many frames at once, always: the first frames' do not depend on how many follow."""
@@ -63,22 +64,8 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
             (B, F * hop_length).
         """
         config, settings = self.config, self.config.mel
-        frames, hop = mel.shape[-1], settings.hop_length
-        # Silence at both ends, so that the transforms are consistent to the last sample.
-        edge = -(-settings.n_fft // hop) + 1
-        magnitude = F.pad(linear_magnitude(mel, settings, config.inversion_steps), (edge, edge))
-        spectrum = torch.polar(magnitude, F.pad(phase, (edge, edge)))
-        before = torch.zeros_like(spectrum)
-        weight = config.momentum / (1 + config.momentum)
-        for _ in range(config.iterations):
-            wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
-            rebuilt = stft(wav, settings.n_fft, hop, settings.win_length)
-            direction = rebuilt - weight * before
-            spectrum = magnitude * direction / direction.abs().clamp(min=1e-8)
-            before = rebuilt
-        wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
-        start = edge * hop + _offset(settings.padding, settings.n_fft, hop)
-        return wav[:, start : start + frames * hop]
+        magnitude = linear_magnitude(mel, settings, config.inversion_steps)
+        return refine_phase(magnitude, phase, settings, config.iterations, config.momentum)
 
     @torch.no_grad()
     def synthesize(
@@ -126,9 +113,8 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
 
     @property
     def context(self) -> int:
-        """Frames to each side of a frame that its samples depend on: an iteration carries them one window further."""
-        window = -(-self.config.mel.n_fft // self.config.mel.hop_length)
-        return (self.config.iterations + 1) * window + 2
+        """Frames to each side of a frame that its samples depend on."""
+        return refine_context(self.config.mel, self.config.iterations)
 
     def _network(self, joined: Tensor) -> Tensor:
         bands = self.config.mel.n_mels
@@ -162,6 +148,44 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
 
     def _generator(self, given: Generator | None) -> Generator:
         return torch.Generator().manual_seed(self.config.seed) if given is None else given
+
+
+def refine_phase(
+    magnitude: Tensor, phase: Tensor, settings: MelConfig, iterations: int, momentum: float = 0.99
+) -> Tensor:
+    """Waveforms whose transform has about the given magnitudes.
+
+    Args:
+        magnitude: (B, n_fft // 2 + 1, F).
+        phase: of the same shape, to start with, radians.
+        settings: framing.
+        iterations: times back and forth.
+        momentum: 0 is the algorithm of 1984.
+
+    Returns:
+        (B, F * hop_length).
+    """
+    frames, hop = magnitude.shape[-1], settings.hop_length
+    # Silence at both ends, so that the transforms are consistent to the last sample.
+    edge = -(-settings.n_fft // hop) + 1
+    magnitude = F.pad(magnitude, (edge, edge))
+    spectrum = torch.polar(magnitude, F.pad(phase, (edge, edge)))
+    before = torch.zeros_like(spectrum)
+    weight = momentum / (1 + momentum)
+    for _ in range(iterations):
+        wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
+        rebuilt = stft(wav, settings.n_fft, hop, settings.win_length)
+        direction = rebuilt - weight * before
+        spectrum = magnitude * direction / direction.abs().clamp(min=1e-8)
+        before = rebuilt
+    wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
+    start = edge * hop + _offset(settings.padding, settings.n_fft, hop)
+    return wav[:, start : start + frames * hop]
+
+
+def refine_context(settings: MelConfig, iterations: int) -> int:
+    """Frames to each side that `refine_phase` sees: an iteration carries a change one window further."""
+    return (iterations + 1) * -(-settings.n_fft // settings.hop_length) + 2
 
 
 class _Phases:

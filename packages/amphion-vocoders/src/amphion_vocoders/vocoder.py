@@ -70,7 +70,12 @@ class ConvolutionalVocoder(PretrainedModule[ConfigT]):
         """
         check_mel(mel, self.config.mel, lengths)
         hop = self.config.mel.hop_length
-        return synthesize_batch(self, mel.to(self.device), lengths, hop_length=hop, context=self.context)
+        return synthesize_batch(self.infer, mel.to(self.device), lengths, hop_length=hop, context=self.context)
+
+    def infer(self, mel: Tensor) -> Tensor:
+        """What `synthesize` makes of full mels (B, n_mels, F): the forward pass, unless a model does more."""
+        wav: Tensor = self(mel)
+        return wav
 
     @torch.no_grad()
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -86,7 +91,7 @@ class ConvolutionalVocoder(PretrainedModule[ConfigT]):
             ValueError: as `synthesize`.
         """
         hop = self.config.mel.hop_length
-        yield from synthesize_stream(self, self._checked(chunks), hop_length=hop, context=self.context)
+        yield from synthesize_stream(self.infer, self._checked(chunks), hop_length=hop, context=self.context)
 
     def fold(self) -> Self:
         """Compute normed weights once, for inference; `train()` and loading weights undo it."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amphion_core.features.stft import inverse_stft
+from amphion_vocoders.griffin_lim import refine_context, refine_phase
 from amphion_vocoders.vocoder import ConvolutionalVocoder, MelVocoderConfig
 
 __all__ = ["IstftHead", "Vocos", "VocosBackbone", "VocosConfig"]
@@ -33,6 +34,8 @@ class VocosConfig(MelVocoderConfig):
         kernel_size: of the depthwise convolutions, odd.
         padding: of the inverse transform: `same`, or `center` as in the paper, for mels that are so padded.
         conditions: number of conditions that the norms depend on; 0 for none.
+        phase_steps: iterations of Griffin-Lim that refine the phase at inference, for models that were trained on
+            magnitudes only. Not in the paper; 0 for all released models.
     """
 
     dim: int = Field(512, ge=1)
@@ -41,6 +44,7 @@ class VocosConfig(MelVocoderConfig):
     kernel_size: int = Field(7, ge=1)
     padding: Literal["same", "center"] = "same"
     conditions: int = Field(0, ge=0)
+    phase_steps: int = Field(0, ge=0)
 
     @field_validator("kernel_size")
     @classmethod
@@ -76,11 +80,25 @@ class Vocos(ConvolutionalVocoder[VocosConfig]):
         wav: Tensor = self.head(self.backbone(mel, condition), length=frames * self.config.mel.hop_length)
         return wav
 
+    def spectrum(self, mel: Tensor) -> tuple[Tensor, Tensor]:
+        """Log magnitude and phase (B, n_fft // 2 + 1, F) of mels (B, n_mels, F), before the inverse transform."""
+        return self.head.spectrum(self.backbone(mel))
+
+    def infer(self, mel: Tensor) -> Tensor:
+        """The forward pass, its phase refined where the configuration says so."""
+        if not self.config.phase_steps:
+            return super().infer(mel)
+        log_magnitude, phase = self.spectrum(mel)
+        magnitude = log_magnitude.exp().clamp(max=MAX_MAGNITUDE)
+        return refine_phase(magnitude, phase, self.config.mel, self.config.phase_steps)
+
     @property
     def context(self) -> int:
         """Frames to each side of a frame that its samples depend on."""
         mel = self.config.mel
         convolutions = 3 + (self.config.kernel_size // 2) * self.config.num_layers
+        if self.config.phase_steps:
+            return convolutions + refine_context(mel, self.config.phase_steps)
         return convolutions + -(-mel.n_fft // mel.hop_length)
 
     @classmethod
@@ -137,15 +155,19 @@ class IstftHead(nn.Module):
             x: (B, F, dim).
             length: samples wanted; None is F * hop_length for `same`, (F - 1) * hop_length for `center`.
         """
-        # In single precision, whatever the training uses: complex numbers know no bfloat16.
+        log_magnitude, phase = self.spectrum(x)
         with torch.autocast(x.device.type, enabled=False):
-            log_magnitude, phase = F.linear(x.float(), *self._single()).mT.chunk(2, dim=1)  # (B, bins, F) each
             magnitude = log_magnitude.exp().clamp(max=MAX_MAGNITUDE)  # an untrained head overflows otherwise
             spectrum = torch.polar(magnitude, phase)
             return inverse_stft(spectrum, self.n_fft, self.hop_length, padding=self.padding, length=length)
 
-    def _single(self) -> tuple[Tensor, Tensor]:
-        return self.projection.weight.float(), self.projection.bias.float()
+    def spectrum(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Log magnitude and phase (B, n_fft // 2 + 1, F) of hidden states (B, F, dim)."""
+        # In single precision, whatever the training uses: complex numbers know no bfloat16.
+        with torch.autocast(x.device.type, enabled=False):
+            weight, bias = self.projection.weight.float(), self.projection.bias.float()
+            log_magnitude, phase = F.linear(x.float(), weight, bias).mT.chunk(2, dim=1)
+        return log_magnitude, phase
 
 
 class _Block(nn.Module):

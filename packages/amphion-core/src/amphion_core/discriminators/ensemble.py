@@ -37,7 +37,11 @@ class Discriminators(nn.Module):
 
     def forward(self, wav: Tensor) -> list[Verdict]:
         """Verdicts of all sub-discriminators, in the order of the configs, on waveforms (B, T)."""
-        return [verdict for member in self.members for verdict in member(wav)]
+        return [verdict for verdicts in self.apart(wav) for verdict in verdicts]
+
+    def apart(self, wav: Tensor) -> list[list[Verdict]]:
+        """Verdicts of each discriminator, for losses that weigh them differently."""
+        return [member(wav) for member in self.members]
 
 
 def _build(config: PeriodConfig | ScaleConfig | SpectrogramConfig) -> nn.Module:
