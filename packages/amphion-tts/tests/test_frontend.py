@@ -116,3 +116,16 @@ def test_symbols_dict_refuses_what_is_no_table():
 def test_unknown_cleaners_are_named():
     with pytest.raises(LookupError, match="no cleaner named 'x'; there are: english_cleaners"):
         text_to_sequence("a", ["x"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kind": "characters", "lexicon": "x"}, "a lexicon holds ARPAbet"),
+        ({"kind": "espeak", "entries": {"a": "b"}}, "takes no entries"),
+        ({"kind": "klingon"}, "kind"),
+    ],
+)
+def test_settings_that_a_front_end_does_not_take_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        FrontEndConfig.parse(settings)

@@ -144,3 +144,16 @@ def test_the_recipes_of_the_package_are_valid():
     assert {"tts/fastspeech2-demo", "tts/fastspeech2-ljspeech", "tts/fastspeech2-ljspeech-textgrid"} <= set(names)
     for name in names:
         assert load_recipe(name).description
+
+
+@pytest.mark.slow
+def test_a_fine_tune_keeps_the_tables_and_statistics_that_its_weights_mean(recipe_values, make_shards, tmp_path):
+    recipe_values["model"] = {**recipe_values["model"], "frontend": {"kind": "characters"}}
+    first = train_task(FastSpeech2Task, parse(recipe_values), tmp_path / "first")
+    before = load_pretrained(first, group="models").config
+    recipe_values["data"]["train"] = [{"path": str(make_shards(["Seven ships sang."], "other"))}]
+    task = FastSpeech2Task(parse(recipe_values, init_from=str(first)))
+    assert task.network.config == before
+    recipe_values["data"]["train"] = [{"path": str(make_shards(["Zürich."], "strange"))}]
+    with pytest.raises(ValueError, match="no symbol of the model: 'z', 'ü'"):
+        FastSpeech2Task(parse(recipe_values, init_from=str(first))).loader("train", 0, 1)

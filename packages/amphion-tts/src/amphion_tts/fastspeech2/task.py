@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amphion_core.config import read_mapping
 from amphion_core.data import Batches, Loader
 from amphion_core.data.reader import open_source
 from amphion_core.features.mel import mel_spectrogram
-from amphion_core.hub import PretrainedModule
+from amphion_core.hub import CONFIG_FILE, PretrainedModule, resolve
 from amphion_core.interfaces import load_vocoder
 from amphion_core.modules.alignment import average_by_duration
 from amphion_core.training.task import Sample, Task
@@ -162,8 +163,10 @@ class FastSpeech2Task(Task[FastSpeech2Recipe, Batch]):
         return Path("features") if "://" in first else Path(first).absolute().parent / "features"
 
     def _completed(self, config: FastSpeech2Config) -> FastSpeech2Config:
-        """The config with symbols, speakers and statistics of the training data."""
+        """The config with symbols, speakers and statistics of the training data, or of what a fine-tune starts from."""
         changes: dict[str, Any] = {}
+        if self.recipe.init_from is not None:
+            config = config.updated(**_inherited(config, resolve(self.recipe.init_from)))
         if not config.symbols:
             texts = [text for corpus in self._train for text in corpus.texts]
             changes["symbols"] = self._frontend.symbols or symbol_table(texts)
@@ -190,3 +193,18 @@ class FastSpeech2Task(Task[FastSpeech2Recipe, Batch]):
             wav = read_wav(corpus.shards, row, config.mel, None)
             mels.append(mel_spectrogram(torch.from_numpy(wav), config.mel).numpy())
         return torch.from_numpy(np.concatenate(mels, axis=1).mean(axis=1))
+
+
+def _inherited(config: FastSpeech2Config, folder: Path) -> dict[str, Any]:
+    """Tables and statistics of an earlier model, where the recipe gives none: its embeddings mean just these."""
+    values = read_mapping(folder / CONFIG_FILE)
+    values.pop("model", None)
+    before = FastSpeech2Config.parse(values, where=str(folder / CONFIG_FILE))
+    changes: dict[str, Any] = {}
+    for name in ("symbols", "vocabulary", "speakers"):
+        if not getattr(config, name):
+            changes[name] = getattr(before, name)
+    for name in ("pitch", "energy"):
+        if getattr(config, name).mean == 0 and getattr(config, name).std == 1:
+            changes[name] = getattr(before, name).to_dict()
+    return changes

@@ -150,7 +150,6 @@ class EspeakFrontEnd:
 
     def __init__(self, config: FrontEndConfig) -> None:
         self._language = config.language
-        self._entries = config.entries
 
     def __call__(self, text: str) -> list[str]:
         if not re.search(r"\w", text):
