@@ -82,7 +82,7 @@ def test_a_step_that_is_not_finite_changes_nothing(tmp_path, value):
 def test_a_refused_step_is_counted_and_logged(tmp_path):
     running = trainer(tmp_path, BadBatch, adversarial=False, trainer__steps=6, trainer__log_every=6)
     running.fit()
-    assert running.bad.total == 1
+    assert running.stepper.bad.total == 1
     assert any(note.startswith("refused: generator/distance is nan") for note in notes(tmp_path))
     (line,) = (json.loads(text) for text in (tmp_path / "log.jsonl").read_text().splitlines() if '"train"' in text)
     assert line["refused"] == 1
@@ -98,7 +98,7 @@ def test_a_gradient_that_is_not_finite_is_refused_though_the_loss_is_finite(tmp_
 
     running = trainer(tmp_path, Root, adversarial=False, trainer__steps=4)
     running.fit()
-    assert running.bad.total == 1
+    assert running.stepper.bad.total == 1
     assert any("gradient of generator is nan" in note for note in notes(tmp_path))
 
 
@@ -119,7 +119,7 @@ def test_refused_steps_with_good_ones_between_do_not_stop_the_run(tmp_path):
 
     running = trainer(tmp_path, Every, trainer__steps=10, trainer__max_bad_steps=2)
     assert running.fit().step == 10
-    assert running.bad.total == 5
+    assert running.stepper.bad.total == 5
 
 
 def test_an_fp16_overflow_lowers_the_scale_and_is_no_bad_step(tmp_path):
@@ -131,7 +131,7 @@ def test_an_fp16_overflow_lowers_the_scale_and_is_no_bad_step(tmp_path):
     settings = {"trainer__precision": "fp16", "trainer__steps": 2, "trainer__max_bad_steps": 1}
     running = trainer(tmp_path, Large, adversarial=False, **settings)
     running.fit()
-    assert running.bad.total == 0
+    assert running.stepper.bad.total == 0
     assert sum("the loss scale is lower now" in note for note in notes(tmp_path)) == 2
 
 

@@ -51,8 +51,7 @@ def save(trainer: Trainer, loader: Any) -> None:
             "figure": _number(progression["figure"]),
             "data": loader.state_dict(),
             "phases": {name: phase.state_dict() for name, phase in trainer.phases.items()},
-            "bad": {"total": trainer.bad.total, "consecutive": trainer.bad.consecutive},
-            "terms": trainer.terms.state_dict(),
+            **trainer.stepper.state_dict(),
             "task": trainer.task.state(),
         }
         tensors = {f"optimizer-{name}": phase.tensors() for name, phase in trainer.phases.items()}
@@ -154,8 +153,7 @@ def restore(trainer: Trainer, loader: Any) -> tuple[Mapping[str, Any] | None, li
     for name, phase in trainer.phases.items():
         phase.load_tensors(saved.tensors(f"optimizer-{name}"), where=str(saved.folder))
         phase.load_state_dict(saved.state["phases"][name])
-    trainer.bad.total, trainer.bad.consecutive = saved.state["bad"]["total"], saved.state["bad"]["consecutive"]
-    trainer.terms.load_state_dict(saved.state["terms"])
+    trainer.stepper.load_state_dict(saved.state)
     trainer.progression.load_state_dict(saved.state["step"], saved.state["progression"])
     trainer.progression.checkpoint = saved.folder
     trainer.task.load_state(saved.state["task"])

@@ -17,19 +17,19 @@ import torch
 from amphion_core.atomic import atomic_writer, remove_temporaries
 from amphion_core.config import ConfigError
 from amphion_core.recipe import Recipe
-from amphion_core.training.batch import describe, move
+from amphion_core.training.batch import move
 from amphion_core.training.ema import Average
 from amphion_core.training.evaluation import Evaluation, evaluating, save_samples
-from amphion_core.training.guard import BadSteps, BufferGuard, TermGuard, is_out_of_memory
 from amphion_core.training.lock import FolderLock
 from amphion_core.training.logging import Board, Progressbar, RunLog
-from amphion_core.training.phase import Outcome, Phase
+from amphion_core.training.phase import Phase
 from amphion_core.training.processes import Processes
 from amphion_core.training.profile import Profile
 from amphion_core.training.progression import Progression
 from amphion_core.training.randomness import isolated, load_random_state, seed_everything
 from amphion_core.training.saving import describe_versions, restore, save, set_damaged_aside, start_from
 from amphion_core.training.signals import StopSignals
+from amphion_core.training.stepping import Stepper
 from amphion_core.training.summary import summarize, summary_text
 from amphion_core.training.task import Progress, Task
 
@@ -87,9 +87,7 @@ class Trainer:
             for name, networks in task.phases().items()
         }
         self.ema = Average(task.model(), self.config.ema, self.config.ema_start) if self.config.ema else None
-        self.bad = BadSteps(self.config.max_bad_steps)
-        self.terms = TermGuard()
-        self.buffers = BufferGuard(task)
+        self.stepper = Stepper(task, self.phases, self.config, self.processes, self.ema, self._note)
         self.progression = Progression()
         self._began = 0.0
         self._epoch = 0
@@ -125,7 +123,7 @@ class Trainer:
         stack.callback(loader.close)
         stack.callback(self._evaluation.close)
         notes += resumed or start_from(self)
-        state = [p.detach() for p in self.task.parameters()] + self.buffers.tensors()
+        state = [p.detach() for p in self.task.parameters()] + self.stepper.buffers.tensors()
         self.processes.copy_from_main(state)
         if self.ema is not None and not resumed:
             self.ema.reset()
@@ -146,7 +144,8 @@ class Trainer:
         notes: list[str] = []
         if self.processes.main:
             stack.enter_context(FolderLock(self.out))
-            remove_temporaries(self.out)
+            for folder in (self.out, *(self.out / "samples").glob("step-*")):
+                remove_temporaries(folder)
             notes = set_damaged_aside(self.out)
         self.processes.barrier()
         return notes
@@ -236,76 +235,16 @@ class Trainer:
         else:
             seed_everything(self.recipe.seed + self.processes.rank + 1_000_003 * self.step)
 
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.config.precision == "fp32":
-            return contextlib.nullcontext()
-        dtype = torch.bfloat16 if self.config.precision == "bf16" else torch.float16
-        return torch.autocast(self.device.type, dtype)
-
     def _step(self, group: list[Any], epoch: int, wish: str) -> str:
-        """One optimiser step of every phase; returns why the processes agreed to stop, if they did."""
-        self.task.progress = Progress(self.step, epoch, self.config.steps)
-        self.buffers.remember()
-        outcomes: list[tuple[str, Outcome]] = []
-        for number, batch in enumerate(group, 1):
-            try:
-                outcomes += self._phases_of(batch, epoch, wish, last=number == len(group))
-            except (RuntimeError, MemoryError) as error:
-                if is_out_of_memory(error):
-                    raise RuntimeError(self._memory_words(batch, error)) from error
-                raise
-        if not outcomes:
-            raise ValueError(
-                f"Task.step yielded no phase in step {self.step + 1}; it must yield {', '.join(self.phases)}"
-            )
+        """One optimiser step; returns why the processes agreed to stop, if they did."""
+        outcomes = self.stepper.step(group, self.step, epoch, wish)
         self.progression.step += 1
         self.progression.window.steps += 1
         for name, outcome in outcomes:
             self.progression.window.add(name, outcome)
-        self._judge([outcome for _, outcome in outcomes])
-        if self.processes.count > 1:
-            self.processes.copy_from_main(self.buffers.tensors())
+        self.stepper.judge(self.step, [outcome for _, outcome in outcomes])
         self._bar.advance()
         return outcomes[-1][1].stop
-
-    def _phases_of(self, batch: Any, epoch: int, wish: str, *, last: bool) -> Iterator[tuple[str, Outcome]]:
-        running = self.task.step(batch)
-        while True:
-            with self._autocast():
-                item = next(running, None)
-            if item is None:
-                return
-            name, terms = item
-            if name not in self.phases:
-                raise ValueError(f"Task.step yielded the phase {name!r}; Task.phases has {', '.join(self.phases)}")
-            for new in self.terms.check(name, terms.keys()):
-                self._note(f"loss term {name}/{new} joins after step {self.step}")
-            self.phases[name].backward(terms, 1.0 / self.config.accumulate)
-            if last:
-                yield name, self.phases[name].update(self.step + 1, epoch, stop=wish)
-
-    def _judge(self, outcomes: list[Outcome]) -> None:
-        """Count the step as good or refused, and keep the average of the weights."""
-        faults = "; ".join(outcome.fault for outcome in outcomes if outcome.fault)
-        if not faults:
-            self.bad.good()
-            if self.ema is not None:
-                self.ema.update(self.step)
-            return
-        self.buffers.restore()
-        if all(outcome.overflow for outcome in outcomes if outcome.fault):
-            self._note(f"fp16 overflow, the loss scale is lower now: {faults}")
-            return
-        self._note(f"refused: {faults}")
-        log.warning("step %d refused: %s", self.step, faults)
-        self.bad.bad(self.step, faults)
-
-    def _memory_words(self, batch: Any, error: BaseException) -> str:
-        return (
-            f"out of memory in step {self.step + 1} on {self.device}, with a batch of {describe(batch)}. Lower "
-            f"data.batch.size or max_duration, raise trainer.accumulate instead, or use trainer.precision=bf16 "
-            f"({str(error).splitlines()[0]})"
-        )
 
     def _log_losses(self, epoch: int) -> None:
         window = self.progression.window
@@ -332,7 +271,7 @@ class Trainer:
         """Figures of the validation set; `scheduled` ones also guide the plateau schedule."""
         self.task.progress = Progress(self.step, epoch, self.config.steps)
         with self._average(), isolated(self.recipe.seed + self.processes.rank):
-            figures = self._evaluation.figures(self._autocast)
+            figures = self._evaluation.figures(self.stepper.autocast)
         progression = self.progression
         progression.validated, progression.figures, progression.figure = self.step, figures, None
         if not figures:
