@@ -6,13 +6,13 @@ import logging
 import multiprocessing
 import multiprocessing.process
 import os
-import pickle
 import signal
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -176,7 +176,7 @@ class Loader(Generic[BatchT]):
         try:
             with _SigchldKept():
                 return iter(self._processes)
-        except (AttributeError, TypeError, pickle.PicklingError) as error:
+        except (AttributeError, TypeError, PicklingError) as error:
             self._processes = None
             raise TypeError(
                 f"load and collate can't be sent to a process ({error}); where processes are not forked, both must be "

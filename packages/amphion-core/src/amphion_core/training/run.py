@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from amphion_core import recipe as recipes
 from amphion_core import registry
-from amphion_core.recipe import Recipe, load_recipe
 from amphion_core.training.randomness import seed_everything
 from amphion_core.training.task import Task
 from amphion_core.training.trainer import Trainer
@@ -47,11 +47,11 @@ def train_recipe(source: str | Path, overrides: Iterable[str] = (), out: str | P
         LookupError: no such recipe or task.
         TrainingInterruptedError: a signal ended it; the last step is in a checkpoint.
     """
-    recipe = load_recipe(source, overrides)
+    recipe = recipes.load_recipe(source, overrides)
     return train_task(registry.find("tasks", recipe.task), recipe, out)
 
 
-def train_task(task_class: type[Task[Any, Any]], recipe: Recipe, out: str | Path | None = None) -> Path:
+def train_task(task_class: type[Task[Any, Any]], recipe: recipes.Recipe, out: str | Path | None = None) -> Path:
     """Train a task that need not be declared by a package; see `train_recipe`."""
     seed_everything(recipe.seed)  # weights: the same in every process
     folder = Path("runs") / recipe.name if out is None else Path(out)
