@@ -305,3 +305,40 @@ def test_a_worker_that_dies_ends_the_run_with_clear_words_and_the_checkpoint_sta
     assert damaged_checkpoints(tmp_path / "run") == []
     run(f"{TOY}:train", recipe, str(tmp_path / "run"))
     assert whole_checkpoints(tmp_path / "run")[0].name == "step-00000030"
+
+
+def test_leftovers_of_a_killed_run_are_removed(tmp_path):
+    trainer(tmp_path, trainer__steps=2).fit()
+    leftovers = [tmp_path / ".tmp-step-00000004-1-a", tmp_path / "samples" / "step-00000002" / ".tmp-toy.wav-1-b"]
+    leftovers[0].mkdir()
+    leftovers[1].write_bytes(b"half")
+    trainer(tmp_path, trainer__steps=4).fit()
+    assert [path for path in leftovers if path.exists()] == []
+
+
+class Planted:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+def test_a_pickle_in_the_place_of_weights_is_refused_and_never_run(tmp_path):
+    finish = trainer(tmp_path / "run", trainer__steps=2).fit()
+    weights = finish.checkpoint / "trainer" / "weights.safetensors"
+    torch.save(Planted(tmp_path / "touched"), weights)
+    sizes = finish.checkpoint / "trainer" / "files.json"
+    listed = json.loads(sizes.read_text()) | {"trainer/weights.safetensors": weights.stat().st_size}
+    sizes.write_text(json.dumps(listed))
+    with pytest.raises(ValueError, match="no whole safetensors file"):
+        trainer(tmp_path / "run", trainer__steps=4).fit()
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_checkpoint_holds_texts_and_safetensors_only(tmp_path):
+    finish = trainer(tmp_path, trainer__steps=2).fit()
+    kinds = {path.suffix for path in finish.checkpoint.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".safetensors", ".yaml", ".md"}
