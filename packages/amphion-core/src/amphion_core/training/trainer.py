@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from amphion_core.atomic import atomic_writer, remove_temporaries
 from amphion_core.config import ConfigError
-from amphion_core.recipe import Recipe
 from amphion_core.training.batch import move
 from amphion_core.training.ema import Average
 from amphion_core.training.evaluation import Evaluation, evaluating, save_samples
@@ -32,6 +31,9 @@ from amphion_core.training.signals import StopSignals
 from amphion_core.training.stepping import Stepper
 from amphion_core.training.summary import summarize, summary_text
 from amphion_core.training.task import Progress, Task
+
+if TYPE_CHECKING:
+    from amphion_core.recipe import Recipe
 
 __all__ = ["Finish", "Trainer"]
 
@@ -273,9 +275,11 @@ class Trainer:
         with self._average(), isolated(self.recipe.seed + self.processes.rank):
             figures = self._evaluation.figures(self.stepper.autocast)
         progression = self.progression
-        progression.validated, progression.figures, progression.figure = self.step, figures, None
+        first, progression.validated = progression.validated < 0, self.step
+        progression.figures, progression.figure = figures, None
         if not figures:
-            self._note(f"no validation: {self._evaluation.empty}")
+            if first:
+                self._note(f"no validation: {self._evaluation.empty}")
             return
         if self.config.watch not in figures:
             raise ValueError(f"trainer.watch is {self.config.watch!r}; the validation figures are {', '.join(figures)}")
