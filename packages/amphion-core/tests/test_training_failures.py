@@ -11,12 +11,12 @@ import yaml
 
 from amphion_core.data import BatchConfig, Batches, Loader
 from amphion_core.hub import state_tensors
+from amphion_core.locking import file_lock
 from amphion_core.testing.kill import run, start
 from amphion_core.testing.resume import differing, train_losses
 from amphion_core.testing.toy import ToyBatch, ToyTask, toy_recipe
 from amphion_core.training import Trainer
 from amphion_core.training.checkpoint import damaged_checkpoints, whole_checkpoints
-from amphion_core.training.lock import FolderLock
 
 TOY = Path(__file__).with_name("toy_training.py")
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and limits are those of POSIX systems")
@@ -253,7 +253,7 @@ def test_a_run_folder_that_another_process_uses_is_refused(tmp_path):
             trainer(tmp_path / "run").fit()
     finally:
         child.kill()
-    with FolderLock(tmp_path / "run"):
+    with file_lock(tmp_path / "run" / ".lock"):
         pass  # the lock died with its holder
 
 

@@ -7,6 +7,7 @@ import errno
 import importlib
 import logging
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,9 @@ def file_lock(path: str | Path, *, wait: float = 0.0, what: str = "this") -> Ite
         LockedError: another process still holds it after `wait`.
     """
     path = Path(path)
-    file = _waited(lambda: _acquired(path), path, wait, what)
+    file = _waited(
+        lambda: _acquired(path), wait, lambda: f"{what} is in use by another process ({_holder(path)}, lock {path}"
+    )
     try:
         yield
     finally:
@@ -58,7 +61,7 @@ def content_lock(path: str | Path, *, wait: float = 0.0, what: str = "this") -> 
     path = Path(path)
     fcntl = importlib.import_module("fcntl")
     with path.open("rb") as file:
-        _waited(lambda: _flocked(fcntl, file, path), path, wait, what)
+        _waited(lambda: _flocked(fcntl, file, path), wait, lambda: f"{what} is in use by another process (lock {path}")
         try:
             yield
         finally:
@@ -66,11 +69,11 @@ def content_lock(path: str | Path, *, wait: float = 0.0, what: str = "this") -> 
                 fcntl.flock(file, fcntl.LOCK_UN)  # also for processes that were forked meanwhile
 
 
-def _waited(attempt: Callable[[], Any | None], path: Path, wait: float, what: str) -> Any:
+def _waited(attempt: Callable[[], Any | None], wait: float, words: Callable[[], str]) -> Any:
     deadline = time.monotonic() + wait
     while (held := attempt()) is None:
         if time.monotonic() >= deadline:
-            raise LockedError(f"{what} is in use by another process (lock {path}); wait until it ends, or stop it")
+            raise LockedError(f"{words()}); wait until it ends, or stop it")
         time.sleep(_POLL)
     return held
 
@@ -105,9 +108,20 @@ def _acquired(path: Path) -> Any | None:
     except FileNotFoundError:
         same = False
     if same:
+        file.truncate(0)
+        file.write(f" process {os.getpid()} on {platform.node()}\n".encode())
+        file.flush()
         return file
     file.close()
     return None
+
+
+def _holder(path: Path) -> str:
+    """What the holder has written about itself, behind the byte that is locked."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(1)
+        return file.read(200).decode(errors="replace").strip() or "unknown"
+    return "unknown"
 
 
 def _lock(file: Any) -> None:
@@ -118,4 +132,4 @@ def _lock(file: Any) -> None:
         windows.locking(file.fileno(), windows.LK_NBLCK, 1)
     else:
         fcntl = importlib.import_module("fcntl")
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 0)

@@ -16,10 +16,10 @@ import torch
 
 from amphion_core.atomic import atomic_writer, remove_temporaries
 from amphion_core.config import ConfigError
+from amphion_core.locking import file_lock
 from amphion_core.training.batch import move
 from amphion_core.training.ema import Average
 from amphion_core.training.evaluation import Evaluation, evaluating, save_samples
-from amphion_core.training.lock import FolderLock
 from amphion_core.training.logging import Board, Progressbar, RunLog
 from amphion_core.training.phase import Phase
 from amphion_core.training.processes import Processes
@@ -145,7 +145,8 @@ class Trainer:
     def _claim_folder(self, stack: contextlib.ExitStack) -> list[str]:
         notes: list[str] = []
         if self.processes.main:
-            stack.enter_context(FolderLock(self.out))
+            self.out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(file_lock(self.out / ".lock", what=f"the run folder {self.out}"))
             for folder in (self.out, *(self.out / "samples").glob("step-*")):
                 remove_temporaries(folder)
             notes = set_damaged_aside(self.out)
