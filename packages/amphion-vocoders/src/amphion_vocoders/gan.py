@@ -21,7 +21,7 @@ from amphion_core.data import Batches, DataConfig, Loader
 from amphion_core.data.reader import open_source
 from amphion_core.discriminators import DiscriminatorConfig, Discriminators, SpectrogramConfig
 from amphion_core.features import MelConfig
-from amphion_core.features.mel import MelSpectrogram
+from amphion_core.features.mel import MelSpectrogram, mel_filterbank
 from amphion_core.features.stft import stft
 from amphion_core.hub import PretrainedModule
 from amphion_core.losses import (
@@ -53,7 +53,7 @@ class GanLossConfig(Config):
         multi_resolution_mel: weight of the log10-mel distance summed over seven resolutions.
         stft: weight of spectral convergence plus log magnitude over three resolutions.
         magnitude: weight of the distance of log magnitudes before the inverse transform, for generators that have
-            `spectrum`. It teaches no phase.
+            `spectrum`; bins count by the density of mel bands. It teaches no phase.
         start: step at which the discriminators begin; before it the generator has spectral losses only.
     """
 
@@ -257,7 +257,12 @@ class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):
             spectrum = stft(wav, settings.n_fft, settings.hop_length, settings.win_length)
             goal = spectrum.abs().clamp(min=settings.log_floor).log()  # (B, bins, F)
         log_magnitude, _ = self.generator.spectrum(mel)  # type: ignore[operator]
-        return torch.nn.functional.l1_loss(log_magnitude.clamp(min=math.log(settings.log_floor)), goal)
+        distance = (log_magnitude.clamp(min=math.log(settings.log_floor)) - goal).abs()
+        # The low harmonics carry the pitch and are few of the bins, so bins count by the density of mel bands; the
+        # constant is for those above the last band.
+        weight = mel_filterbank(settings).to(distance).sum(0)  # (bins,)
+        weight = 0.2 + weight / weight.mean()
+        return (distance * (weight / weight.mean())[:, None]).mean()
 
     def _copy(self, wav: Tensor) -> Tensor:
         """The vocoder's version of a clip (T,), cut to whole frames."""
