@@ -254,6 +254,7 @@ def test_absent_hub_network_is_reported_within_two_seconds(monkeypatch: pytest.M
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     start = time.monotonic()
     with pytest.raises(FileNotFoundError, match=r"facebook/hubert-large-ll60k.*can't be reached"):
         SemanticEncoder.from_pretrained("hubert-large")
