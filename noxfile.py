@@ -114,7 +114,7 @@ def tests(session: nox.Session, package: str) -> None:
     two_cores(session)
     if package == "house":
         install_all(session)
-        session.install("pytest>=8", "pytest-timeout>=2.3", "lhotse>=1.33", "nox")
+        session.install("pytest>=8", "pytest-timeout>=2.3", "lhotse>=1.33", "requests", "nox")
         session.run("pytest", "tests", "docs", *session.posargs)
         return
     install(session, package)
@@ -178,7 +178,7 @@ def bench(session: nox.Session) -> None:
     """Ours beside the peers, as ratios; `-- mel shards` runs only some."""
     two_cores(session)
     install_all(session)
-    session.install("librosa>=0.11,<1.1", "lhotse>=1.33", "litdata>=0.2.70", "webdataset>=1.0.2,<2", "numba")
+    session.install("librosa>=0.11,<1.1", "lhotse>=1.33", "requests", "litdata>=0.2.70", "webdataset>=1.0.2,<2", "numba")
     chosen = session.posargs or sorted(file.stem for file in (ROOT / "benchmarks").glob("*.py"))
     for name in chosen:
         session.run("python", f"benchmarks/{name}.py")

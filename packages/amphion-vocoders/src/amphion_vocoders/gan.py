@@ -262,7 +262,8 @@ class GanVocoderTask(Task[GanVocoderRecipe, WavBatch]):
         # constant is for those above the last band.
         weight = mel_filterbank(settings).to(distance).sum(0)  # (bins,)
         weight = 0.2 + weight / weight.mean()
-        return (distance * (weight / weight.mean())[:, None]).mean()
+        mean: Tensor = (distance * (weight / weight.mean())[:, None]).mean()
+        return mean
 
     def _copy(self, wav: Tensor) -> Tensor:
         """The vocoder's version of a clip (T,), cut to whole frames."""
