@@ -178,7 +178,9 @@ def bench(session: nox.Session) -> None:
     """Ours beside the peers, as ratios; `-- mel shards` runs only some."""
     two_cores(session)
     install_all(session)
-    session.install("librosa>=0.11,<1.1", "lhotse>=1.33", "requests", "litdata>=0.2.70", "webdataset>=1.0.2,<2", "numba")
+    session.install(
+        "librosa>=0.11,<1.1", "lhotse>=1.33", "requests", "litdata>=0.2.70", "webdataset>=1.0.2,<2", "numba"
+    )
     chosen = session.posargs or sorted(file.stem for file in (ROOT / "benchmarks").glob("*.py"))
     for name in chosen:
         session.run("python", f"benchmarks/{name}.py")
