@@ -88,7 +88,6 @@ def two_cores(session: nox.Session, threads: int = 1) -> None:
         session.env[variable] = str(threads)
     session.env["HF_HUB_OFFLINE"] = "1"
     session.env["TOKENIZERS_PARALLELISM"] = "false"
-    session.env["PYTHONWARNINGS"] = "default"
 
 
 @nox.session
