@@ -27,9 +27,7 @@ def main() -> None:
     """Run the job and say how long each part took."""
     options = parse_arguments()
     out: Path = options.out
-    if out.exists() and not options.keep:
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
+    claim_folder(out, options.corpus, keep=options.keep)
     job = Job(out)
     corpus = options.corpus or own_corpus(out, job)
     shards = out / "shards"
@@ -80,6 +78,21 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=2.2, help="most minutes of each training (default: 2.2)")
     parser.add_argument("--keep", action="store_true", help="go on in the folder instead of starting anew")
     return parser.parse_args()
+
+
+def claim_folder(out: Path, corpus: Path | None, *, keep: bool) -> None:
+    """Empty the folder of an earlier demo, and no other."""
+    if corpus is not None and not (corpus / "metadata.csv").is_file():
+        sys.exit(f"no metadata.csv in {corpus}; the main job takes a folder in the LJSpeech layout")
+    if corpus is not None and corpus.resolve().is_relative_to(out.resolve()):
+        sys.exit(f"the corpus {corpus} lies in {out}, which is emptied first; move it, or give another --out")
+    marker = out / ".main-job"
+    if out.exists() and any(out.iterdir()) and not marker.exists():
+        sys.exit(f"{out} holds files that are not of this job; give another --out")
+    if out.exists() and not keep:
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    marker.touch()
 
 
 class Job:
