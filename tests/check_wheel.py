@@ -44,17 +44,22 @@ def help_pages(script: Path) -> list[list[str]]:
 
 
 def check_help(script: Path, arguments: list[str]) -> None:
-    before = os.times()
+    line = " ".join([script.name, *arguments, "--help"])
     run = subprocess.run(
         [sys.executable, "-X", "importtime", script, *arguments, "--help"], check=True, capture_output=True, text=True
     )
-    after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    line = " ".join([script.name, *arguments, "--help"])
     assert "Usage:" in run.stdout, f"{line} prints no usage"
     assert "| torch\n" not in run.stderr, f"{line} loads torch"
+    spent = min(cpu_time([sys.executable, script, *arguments, "--help"]) for _ in range(3))
     assert spent < 0.5, f"{line} took {spent:.2f} s of CPU, at most 0.5 s"
     print(f"{line}: {spent:.3f} s")
+
+
+def cpu_time(command: list[str | Path]) -> float:
+    before = os.times()
+    subprocess.run(command, check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 if __name__ == "__main__":
