@@ -103,6 +103,9 @@ def find_pairs(
         PairingError: names without partner (unless ignored), a name twice, or no pair at all.
         FileNotFoundError: a place does not exist.
     """
+    for place in (reference, estimate):
+        if not Path(place).exists():
+            raise FileNotFoundError(f"nothing at {place}")
     if _is_audio(reference) and _is_audio(estimate):
         name = Path(estimate).stem
         return [_pair(name, Clip(str(reference)), Clip(str(estimate)))], []
@@ -215,8 +218,6 @@ def _rows(table: Path) -> Iterable[tuple[int, dict[str, Any]]]:
 
 def _clips(source: str | Path) -> dict[str, Clip]:
     place = Path(source)
-    if not place.exists():
-        raise FileNotFoundError(f"nothing at {source}")
     if place.suffix == ".tar" or (place.is_dir() and any(place.glob("*.tar"))):
         return {_name(key): Clip(str(source), key) for key in _opened(str(source))[1]}
     if not place.is_dir():
