@@ -6,6 +6,8 @@ from .griffin_lim import GriffinLimConfig as GriffinLimConfig
 from .hifigan import HiFiGAN as HiFiGAN
 from .hifigan import HiFiGANConfig as HiFiGANConfig
 from .inference import synthesize as synthesize
+from .task import VocoderRecipe as VocoderRecipe
+from .task import VocoderTask as VocoderTask
 from .vocos import Vocos as Vocos
 from .vocos import VocosConfig as VocosConfig
 from .world import World as World

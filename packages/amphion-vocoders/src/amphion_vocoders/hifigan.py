@@ -112,7 +112,7 @@ class HiFiGAN(ConvolutionalVocoder[HiFiGANConfig]):
             FileNotFoundError: no checkpoint or no configuration is there.
             ValueError: the checkpoint is of another model or size.
         """
-        from amphion_vocoders.released import load_hifigan
+        from amphion_vocoders.released.hifigan import load_hifigan
 
         return load_hifigan(cls, source, args)
 

@@ -114,7 +114,7 @@ class Vocos(ConvolutionalVocoder[VocosConfig]):
             FileNotFoundError: no checkpoint is there.
             ValueError: the checkpoint is of another model or size.
         """
-        from amphion_vocoders.released import load_vocos
+        from amphion_vocoders.released.vocos import load_vocos
 
         return load_vocos(cls, source, args)
 

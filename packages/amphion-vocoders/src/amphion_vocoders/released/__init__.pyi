@@ -1,0 +1,14 @@
+from .discriminators import period_config as period_config
+from .discriminators import period_weights as period_weights
+from .discriminators import scale_config as scale_config
+from .discriminators import scale_weights as scale_weights
+from .discriminators import spectrogram_config as spectrogram_config
+from .discriminators import spectrogram_weights as spectrogram_weights
+from .discriminators import vocos_period_config as vocos_period_config
+from .hifigan import hifigan_config as hifigan_config
+from .hifigan import hifigan_weights as hifigan_weights
+from .hifigan import load_hifigan as load_hifigan
+from .settings import mel_config as mel_config
+from .vocos import load_vocos as load_vocos
+from .vocos import vocos_config as vocos_config
+from .vocos import vocos_weights as vocos_weights

@@ -1,0 +1,79 @@
+"""Released HiFi-GANs: of the toolkit, and of the original code (config.json beside `{"generator": ...}`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from amphion_core.hub import load_weights
+from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_vocoders.hifigan import HiFiGAN, HiFiGANConfig
+from amphion_vocoders.released.settings import mel_config, normed
+
+__all__ = ["hifigan_config", "hifigan_weights", "load_hifigan"]
+
+HiFiGANT = TypeVar("HiFiGANT", bound=HiFiGAN)
+
+
+def hifigan_config(args: Mapping[str, Any]) -> HiFiGANConfig:
+    """Our configuration of a toolkit args.json or of an original config.json.
+
+    Raises:
+        ValueError: it is the configuration of another model, or not consistent.
+    """
+    if isinstance(args.get("model"), Mapping):
+        network = args["model"].get("hifigan")
+        if network is None:
+            raise ValueError(
+                f"these are the args of {args['model'].get('generator', 'another model')!r}, not of hifigan"
+            )
+        mel = mel_config(args.get("preprocess", {}))
+    else:
+        network, mel = args, mel_config(args)
+    missing = [name for name in ("resblock", "upsample_rates", "upsample_kernel_sizes") if name not in network]
+    if missing:
+        raise ValueError(f"no configuration of a HiFi-GAN: {', '.join(missing)} missing")
+    block = int(network["resblock"])
+    used = 3 if block == 1 else 2  # what stands further in the lists was never read
+    values = {
+        "mel": mel,
+        "channels": network["upsample_initial_channel"],
+        "rates": tuple(network["upsample_rates"]),
+        "kernel_sizes": tuple(network["upsample_kernel_sizes"]),
+        "block": block,
+        "block_kernel_sizes": tuple(network["resblock_kernel_sizes"]),
+        "block_dilations": tuple(tuple(d[:used]) for d in network["resblock_dilation_sizes"]),
+    }
+    return HiFiGANConfig.parse(values, where="the released configuration")
+
+
+def hifigan_weights(weights: Mapping[str, Tensor], config: HiFiGANConfig) -> dict[str, Tensor]:
+    """Our keys of a released generator, whichever of the three styles of weight norm it has."""
+    blocks = len(config.block_kernel_sizes)
+
+    def place(match: re.Match[str]) -> str:
+        stage, number = divmod(int(match[1]), blocks)
+        kind = "plain" if match[2] == "convs2" else "dilated"
+        return f"stages.{stage}.blocks.{number}.{kind}.{match[3]}"
+
+    placed = {re.sub(r"^resblocks\.(\d+)\.(convs[12]?)\.(\d+)", place, name): w for name, w in weights.items()}
+    rules = [
+        (r"conv_pre\.(.+)", r"input.\1"),
+        (r"conv_post\.(.+)", r"output.\1"),
+        (r"ups\.(\d+)\.(.+)", r"stages.\1.upsample.\2"),
+        (r"(stages\..+)", r"\1"),
+    ]
+    return normed(rename_keys(placed, rules))
+
+
+def load_hifigan(cls: type[HiFiGANT], source: str | Path, args: Mapping[str, Any] | None = None) -> HiFiGANT:
+    """A released HiFi-GAN; see `HiFiGAN.from_released`."""
+    config = hifigan_config(read_args(source) if args is None else args)
+    model = cls(config)
+    load_weights(model, hifigan_weights(read_checkpoint(source), config), where=str(source))
+    model.eval().fold()
+    return model

@@ -1,0 +1,155 @@
+"""What the training of every vocoder shares: random segments, mels made on the device, copies of held-out clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, Literal, Self, TypeVar
+
+import torch
+from pydantic import Field, SerializeAsAny, ValidationInfo, field_validator, model_validator
+from torch import Tensor, nn
+
+from amphion_core import registry
+from amphion_core.data import Batches, DataConfig, Loader
+from amphion_core.data.reader import open_source
+from amphion_core.features.mel import MelSpectrogram
+from amphion_core.hub import PretrainedModule
+from amphion_core.losses import MelLoss
+from amphion_core.recipe import Recipe
+from amphion_core.training.task import Sample, Task
+from amphion_vocoders.segments import ClipReader, SegmentReader, WavBatch, collate_clips, collate_segments
+from amphion_vocoders.vocoder import MelVocoderConfig
+
+__all__ = ["VocoderRecipe", "VocoderTask", "clips_of"]
+
+
+class VocoderRecipe(Recipe):
+    """What the recipe of every vocoder says.
+
+    Attributes:
+        vocoder: registry name of the generator.
+        model: its configuration.
+        data: shards, and how many segments are in a batch.
+        segment: samples of a training segment, a multiple of the hop.
+        short: what becomes of clips shorter than a segment: `wrap` repeats them, `pad` adds zeros.
+        samples: validation clips that are synthesised for the log.
+    """
+
+    vocoder: str
+    model: SerializeAsAny[MelVocoderConfig]
+    data: DataConfig
+    segment: int = Field(8192, gt=0)
+    short: Literal["wrap", "pad"] = "wrap"
+    samples: int = Field(4, ge=0)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _of_the_vocoder(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, Mapping) or "vocoder" not in info.data:
+            return value
+        try:
+            config_class = registry.find("vocoders", info.data["vocoder"]).config_class
+        except LookupError as error:
+            raise ValueError(str(error)) from None
+        return config_class.parse(value, where="model")
+
+    @model_validator(mode="after")
+    def _segments_fit(self) -> Self:
+        mel = self.model.mel
+        if self.segment % mel.hop_length:
+            raise ValueError(f"segment {self.segment} is no multiple of the hop, {mel.hop_length} samples")
+        if self.segment <= self.longest_transform():
+            needed = self.longest_transform()
+            raise ValueError(f"segment {self.segment}: one of the transforms needs more than {needed} samples")
+        if mel.padding != "same":
+            raise ValueError(f"the mel's padding is {mel.padding!r}; training needs 'same', F * hop_length samples")
+        return self
+
+    def longest_transform(self) -> int:
+        """Samples that a segment must exceed: transforms reflect half their length at the ends."""
+        return self.model.mel.n_fft - 1
+
+
+RecipeT = TypeVar("RecipeT", bound=VocoderRecipe)
+
+
+class VocoderTask(Task[RecipeT, WavBatch], Generic[RecipeT]):
+    """A generator from mels to waveforms; subclasses give `step`, and `validate` where the mel distance is no figure.
+
+    Attributes:
+        generator: the vocoder.
+        mel: what it takes, of waveforms on its device.
+        mel_loss: mean absolute log-mel distance, natural log, without normalisation.
+    """
+
+    def __init__(self, recipe: RecipeT) -> None:
+        """Build the generator.
+
+        Raises:
+            ValueError: the vocoder has no weights.
+        """
+        super().__init__(recipe)
+        vocoder = registry.find("vocoders", recipe.vocoder)
+        if not getattr(vocoder, "needs_weights", True):
+            raise ValueError(f"the vocoder {recipe.vocoder!r} has no weights, so there is nothing to train")
+        self.generator: PretrainedModule[Any] = vocoder(recipe.model)
+        self.mel = MelSpectrogram(recipe.model.mel)
+        self.mel_loss = MelLoss(recipe.model.mel.updated(mean=0.0, std=1.0))
+
+    def phases(self) -> Mapping[str, list[nn.Module]]:
+        """The generator alone."""
+        return {"generator": [self.generator]}
+
+    def model(self) -> PretrainedModule[Any]:
+        """The generator."""
+        return self.generator
+
+    def loader(self, split: str, rank: int, world_size: int) -> Loader[WavBatch] | None:
+        """Segments of the training clips, or whole validation clips."""
+        data, mel = self.recipe.data, self.recipe.model.mel
+        train = split == "train"
+        sources = data.train if train else data.valid
+        if not sources:
+            return None
+        sets = [open_source(source) for source in sources]
+        weights = [source.weight for source in sources] if len({source.weight for source in sources}) > 1 else None
+        batches = Batches(
+            sets,
+            data.batch if train else data.valid_batch,
+            weights=weights if train else None,
+            seed=self.recipe.seed,
+            rank=rank,
+            world_size=world_size,
+            epochs=None if train else 1,
+        )
+        workers = self.recipe.trainer.workers
+        if not train:
+            reader = ClipReader(sets, mel.sample_rate, mel.n_fft)
+            return Loader(reader, batches, collate_clips)
+        segments = SegmentReader(sets, mel.sample_rate, self.recipe.segment, self.recipe.short)
+        return Loader(segments, batches, collate_segments, workers=workers)
+
+    def validate(self, batch: WavBatch) -> dict[str, Tensor]:
+        """Mean absolute log-mel distance of whole clips, natural log."""
+        distances = [self.mel_loss(self.copy(wav)[None], wav[None]) for _, wav in clips_of(batch)]
+        return {"mel": torch.stack(distances).mean()}
+
+    def sample(self, batch: WavBatch) -> Iterator[Sample]:
+        """Copies of the first clips, and their recordings; the pictures are log-mels."""
+        rate = self.recipe.model.mel.sample_rate
+        for name, wav in clips_of(batch)[: self.recipe.samples]:
+            for kind, shown in (("copy", self.copy(wav)), ("recording", wav)):
+                picture = self.mel(shown[None])[0].cpu().numpy()
+                yield Sample(name=f"{name}-{kind}", wav=shown.float().cpu().numpy(), sample_rate=rate, picture=picture)
+
+    def copy(self, wav: Tensor) -> Tensor:
+        """The vocoder's version of a clip (T,), cut to whole frames."""
+        made: Tensor = self.generator.synthesize(self.mel(wav[None]))[0]  # type: ignore[operator]
+        return torch.nn.functional.pad(made, (0, wav.shape[0] - made.shape[0]))
+
+
+def clips_of(batch: WavBatch) -> list[tuple[str, Tensor]]:
+    """Names and samples (T,) of the clips of a batch, without their padding."""
+    return [
+        (name, wav[:length]) for name, wav, length in zip(batch.names, batch.wav, batch.lengths.tolist(), strict=True)
+    ]
