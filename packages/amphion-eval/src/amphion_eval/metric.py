@@ -9,13 +9,41 @@ from typing import Any, Literal
 
 from amphion_core import registry
 from amphion_eval.analysis import PairAnalysis
+from amphion_eval.model import Model
+from amphion_eval.settings import Settings
 from amphion_eval.values import Undefined
 
 __all__ = ["Metric", "Needs", "as_metric", "available", "find", "resolve"]
 
-Needs = Literal["f0", "periodicity", "energy", "cepstra", "wavs", "clips", "texts"]
-"""What the function is given: two contours (F,); two mel-cepstra (F, D + 1); two waveforms of one length and the rate;
-two waveforms as they are and the rate; or two texts."""
+Needs = Literal[
+    "f0",
+    "periodicity",
+    "energy",
+    "cepstra",
+    "wavs",
+    "clips",
+    "texts",
+    "clip",
+    "model",
+    "clip_model",
+    "pair_model",
+    "prompt_model",
+    "reconstruction_model",
+    "text_model",
+    "sets",
+    "clip_sets",
+]
+"""What the function is given.
+
+Of both clips: two contours (F,); two mel-cepstra (F, D + 1); two waveforms of one length and the rate (`wavs`); two
+waveforms as they are and the rate (`clips`); two texts.
+Of the estimate alone: its waveform and the rate (`clip`).
+Outputs of `models`, which a network gave before: of reference and estimate (`model`), of the estimate (`clip_model`),
+one output for both clips together (`pair_model`), of the prompt and the estimate (`prompt_model`), of the
+reconstructed prompt and the estimate (`reconstruction_model`), of the item's text and the estimate (`text_model`, of
+two networks). Lists of such outputs of all references and of all estimates (`sets`), or of all estimates
+(`clip_sets`): one figure for the whole run, none for an item.
+"""
 
 Best = Literal["lower", "higher", "zero", "one"]
 
@@ -45,6 +73,8 @@ class Metric:
         rate: whether the corpus figure is the quotient of summed counts.
         parameters: names of the settings that it depends on.
         requires: modules that the metric needs beyond the base install, with the extra that brings them.
+        models: the networks whose outputs the function is given, by the settings of the run; the one of clips, and
+            for `text_model` the one of texts before it.
     """
 
     name: str
@@ -59,6 +89,7 @@ class Metric:
     rate: bool = False
     parameters: tuple[str, ...] = ()
     requires: tuple[tuple[str, str], ...] = ()
+    models: Callable[[Settings], tuple[Model, ...]] | None = None
 
     def __call__(self, *arrays: Any, **options: Any) -> float:
         """The function itself."""
