@@ -3,7 +3,7 @@ import pickle
 
 import pytest
 
-from amphion_eval.values import Rate, Undefined, reason_of
+from amphion_eval.values import Rate, SetFigure, Undefined, reason_of
 
 
 def test_undefined_is_a_nan_that_says_why():
@@ -31,3 +31,9 @@ def test_a_number_has_no_reason():
 
 def test_a_plain_nan_of_a_stranger_gets_a_reason():
     assert reason_of(float("nan"))
+
+
+def test_figure_of_sets_is_a_number_that_keeps_what_it_rests_on():
+    figure = pickle.loads(pickle.dumps(SetFigure(2.5, 7, interval=(2, 3), details={"r2": 0.9}, notes=["few clips"])))
+    assert (figure, figure.n, figure.interval, figure.notes) == (2.5, 7, (2, 3), ("few clips",))
+    assert figure.details == {"r2": 0.9}

@@ -57,6 +57,7 @@ from .transcript import edit_counts as edit_counts
 from .transcript import edit_distance as edit_distance
 from .transcript import wer as wer
 from .values import Rate as Rate
+from .values import SetFigure as SetFigure
 from .values import Undefined as Undefined
 from .waveform import si_sdr as si_sdr
 from .waveform import si_snr as si_snr

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Rate", "Undefined", "reason_of"]
+__all__ = ["Rate", "SetFigure", "Undefined", "reason_of"]
 
 
 class Undefined(float):
@@ -54,6 +55,44 @@ class Rate(float):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.count, self.total)
+
+
+class SetFigure(float):
+    """The figure of whole sets of clips, which no item has alone; what metrics of sets return.
+
+    Attributes:
+        n: clips of the estimates that it rests on.
+        interval: bootstrap 95 % interval over clips; None where there is none.
+        details: further figures, such as the fit behind an extrapolation.
+        notes: what a reader must know, such as too few clips for the dimensions.
+    """
+
+    n: int
+    interval: tuple[float, float] | None
+    details: Mapping[str, float]
+    notes: tuple[str, ...]
+
+    def __new__(
+        cls,
+        value: float,
+        n: int,
+        *,
+        interval: tuple[float, float] | None = None,
+        details: Mapping[str, float] | None = None,
+        notes: Sequence[str] = (),
+    ) -> SetFigure:
+        """Make one."""
+        figure = super().__new__(cls, value)
+        figure.n, figure.interval, figure.details, figure.notes = n, interval, dict(details or {}), tuple(notes)
+        return figure
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {"interval": self.interval, "details": self.details, "notes": self.notes}
+        return _set_figure, (float(self), self.n, keywords)
+
+
+def _set_figure(value: float, n: int, keywords: dict[str, Any]) -> SetFigure:
+    return SetFigure(value, n, **keywords)
 
 
 def reason_of(value: float) -> str | None:
