@@ -6,66 +6,25 @@ Source: Kong, Kim and Bae, "HiFi-GAN: Generative Adversarial Networks for Effici
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amphion_core.modules.convolution import same_padding, weight_norm
-from amphion_vocoders.vocoder import ConvolutionalVocoder, MelVocoderConfig
+from amphion_vocoders.upsampling import UpsamplingConfig
+from amphion_vocoders.vocoder import ConvolutionalVocoder
 
-__all__ = ["HiFiGAN", "HiFiGANConfig"]
+__all__ = ["HiFiGAN", "HiFiGANConfig", "PairBlock", "SingleBlock"]
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01
 
 
-class HiFiGANConfig(MelVocoderConfig):
-    """Hyperparameters; the defaults are V1 of the paper, 22.05 kHz.
-
-    Attributes:
-        mel: what it takes.
-        channels: width before the first up-sampling; each one halves it.
-        rates: factors of the up-samplings; their product is the hop.
-        kernel_sizes: of the transposed convolutions.
-        block: 1: three pairs of convolutions in a residual block (V1, V2); 2: single ones (V3).
-        block_kernel_sizes: one residual block for each after every up-sampling; their mean is taken.
-        block_dilations: of the convolutions of each of these blocks.
-    """
-
-    channels: int = Field(512, ge=2)
-    rates: tuple[int, ...] = (8, 8, 2, 2)
-    kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
-    block: Literal[1, 2] = 1
-    block_kernel_sizes: tuple[int, ...] = (3, 7, 11)
-    block_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5), (1, 3, 5), (1, 3, 5))
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        faults = []
-        if math.prod(self.rates) != self.mel.hop_length:
-            faults.append(f"the product of rates {math.prod(self.rates)} is not mel.hop_length {self.mel.hop_length}")
-        if len(self.rates) != len(self.kernel_sizes):
-            faults.append(
-                f"{len(self.rates)} rates and {len(self.kernel_sizes)} kernel_sizes; give one of each a stage"
-            )
-        if any(k < u or (k - u) % 2 for u, k in zip(self.rates, self.kernel_sizes, strict=False)):
-            faults.append(f"kernel_sizes {self.kernel_sizes} must exceed rates {self.rates} by even numbers")
-        if len(self.block_kernel_sizes) != len(self.block_dilations):
-            faults.append(
-                f"{len(self.block_kernel_sizes)} block_kernel_sizes and {len(self.block_dilations)} block_dilations"
-            )
-        if any(k % 2 == 0 for k in self.block_kernel_sizes):
-            faults.append(f"block_kernel_sizes must be odd, or the length changes; got {self.block_kernel_sizes}")
-        if self.channels % 2 ** len(self.rates):
-            faults.append(f"channels {self.channels} can't be halved {len(self.rates)} times")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
+class HiFiGANConfig(UpsamplingConfig):
+    """Hyperparameters; the defaults are V1 of the paper, 22.05 kHz. V3 has `block: 2`."""
 
 
 class HiFiGAN(ConvolutionalVocoder[HiFiGANConfig]):
@@ -94,11 +53,7 @@ class HiFiGAN(ConvolutionalVocoder[HiFiGANConfig]):
     @property
     def context(self) -> int:
         """Frames to each side of a frame that its samples depend on."""
-        reach = 3  # of the last convolution, samples
-        for rate, kernel in zip(reversed(self.config.rates), reversed(self.config.kernel_sizes), strict=True):
-            reach += max(_block_reach(self.config, i) for i in range(len(self.config.block_kernel_sizes)))
-            reach = math.ceil((reach + kernel) / rate)
-        return reach + 3
+        return self.config.context()
 
     @classmethod
     def from_released(cls, source: str | Path, args: dict[str, Any] | None = None) -> Self:
@@ -125,7 +80,7 @@ class _Stage(nn.Module):
         half = channels // 2
         padding = (kernel_size - rate) // 2
         self.upsample = weight_norm(nn.ConvTranspose1d(channels, half, kernel_size, rate, padding))
-        kind = _PairBlock if config.block == 1 else _SingleBlock
+        kind = PairBlock if config.block == 1 else SingleBlock
         self.blocks = nn.ModuleList(
             kind(half, kernel, dilations)
             for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
@@ -139,7 +94,7 @@ class _Stage(nn.Module):
         return total / len(self.blocks)
 
 
-class _PairBlock(nn.Module):
+class PairBlock(nn.Module):
     """Residual block 1: pairs of a dilated and a plain convolution."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
@@ -148,12 +103,13 @@ class _PairBlock(nn.Module):
         self.plain = _convolutions(channels, kernel_size, (1,) * len(dilations))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Transform (B, C, T); the same shape."""
         for dilated, plain in zip(self.dilated, self.plain, strict=True):
             x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE, inplace=True))
         return x
 
 
-class _SingleBlock(nn.Module):
+class SingleBlock(nn.Module):
     """Residual block 2: dilated convolutions."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
@@ -161,6 +117,7 @@ class _SingleBlock(nn.Module):
         self.dilated = _convolutions(channels, kernel_size, dilations)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Transform (B, C, T); the same shape."""
         for dilated in self.dilated:
             x = x + dilated(F.leaky_relu(x, SLOPE))
         return x
@@ -171,10 +128,3 @@ def _convolutions(channels: int, kernel_size: int, dilations: tuple[int, ...]) -
         weight_norm(nn.Conv1d(channels, channels, kernel_size, 1, same_padding(kernel_size, dilation), dilation))
         for dilation in dilations
     )
-
-
-def _block_reach(config: HiFiGANConfig, number: int) -> int:
-    """Samples to each side that a residual block sees."""
-    dilations = config.block_dilations[number]
-    plain = len(dilations) if config.block == 1 else 0
-    return (config.block_kernel_sizes[number] // 2) * (sum(dilations) + plain)
