@@ -1,4 +1,6 @@
 from .__about__ import __version__ as __version__
+from .bigvgan import BigVGAN as BigVGAN
+from .bigvgan import BigVGANConfig as BigVGANConfig
 from .gan import GanVocoderRecipe as GanVocoderRecipe
 from .gan import GanVocoderTask as GanVocoderTask
 from .griffin_lim import GriffinLim as GriffinLim

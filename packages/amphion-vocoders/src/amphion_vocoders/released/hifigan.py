@@ -12,7 +12,8 @@ from torch import Tensor
 from amphion_core.hub import load_weights
 from amphion_core.released import read_args, read_checkpoint, rename_keys
 from amphion_vocoders.hifigan import HiFiGAN, HiFiGANConfig
-from amphion_vocoders.released.settings import mel_config, normed
+from amphion_vocoders.released.settings import normed
+from amphion_vocoders.released.upsampling import upsampling_values
 
 __all__ = ["hifigan_config", "hifigan_weights", "load_hifigan"]
 
@@ -25,29 +26,7 @@ def hifigan_config(args: Mapping[str, Any]) -> HiFiGANConfig:
     Raises:
         ValueError: it is the configuration of another model, or not consistent.
     """
-    if isinstance(args.get("model"), Mapping):
-        network = args["model"].get("hifigan")
-        if network is None:
-            raise ValueError(
-                f"these are the args of {args['model'].get('generator', 'another model')!r}, not of hifigan"
-            )
-        mel = mel_config(args.get("preprocess", {}))
-    else:
-        network, mel = args, mel_config(args)
-    missing = [name for name in ("resblock", "upsample_rates", "upsample_kernel_sizes") if name not in network]
-    if missing:
-        raise ValueError(f"no configuration of a HiFi-GAN: {', '.join(missing)} missing")
-    block = int(network["resblock"])
-    used = 3 if block == 1 else 2  # what stands further in the lists was never read
-    values = {
-        "mel": mel,
-        "channels": network["upsample_initial_channel"],
-        "rates": tuple(network["upsample_rates"]),
-        "kernel_sizes": tuple(network["upsample_kernel_sizes"]),
-        "block": block,
-        "block_kernel_sizes": tuple(network["resblock_kernel_sizes"]),
-        "block_dilations": tuple(tuple(d[:used]) for d in network["resblock_dilation_sizes"]),
-    }
+    _, values = upsampling_values(args, "hifigan")
     return HiFiGANConfig.parse(values, where="the released configuration")
 
 
