@@ -10,11 +10,21 @@ from amphion_core.losses import (
     MultiResolutionMelLoss,
     MultiResolutionStftLoss,
     a_weighting,
+    amplitude_loss,
     feature_matching_loss,
+    group_delay_loss,
     hinge_discriminator_loss,
     hinge_generator_loss,
+    instantaneous_phase_loss,
     least_squares_discriminator_loss,
     least_squares_generator_loss,
+    mean_hinge_generator_loss,
+    phase_losses,
+    phase_time_difference_loss,
+    real_imaginary_loss,
+    relative_feature_matching_loss,
+    spectrum_consistency_loss,
+    spread_generator_loss,
 )
 
 
@@ -115,3 +125,51 @@ def test_weighting_curve_is_that_of_librosa():
 
 def test_weighting_of_0_hz_is_that_of_10_hz():
     assert a_weighting(torch.tensor([0.0]))[0] == a_weighting(torch.tensor([10.0]))[0]
+
+
+def test_mean_hinge_does_not_grow_with_the_sub_discriminators():
+    assert mean_hinge_generator_loss(verdicts(0.5, 2)) == mean_hinge_generator_loss(verdicts(0.5, 5)) == 0.5
+
+
+def test_spread_counts_only_where_verdicts_differ():
+    assert spread_generator_loss(verdicts(3.0, 2)) == 2 * 4
+    uneven = [[torch.zeros(1), torch.tensor([[1.0, 3.0]])]]  # squares 0 and 4: mean 2, deviation sqrt(8)
+    torch.testing.assert_close(spread_generator_loss(uneven), torch.tensor(2 + 8**0.5))
+
+
+def test_relative_feature_matching_is_blind_to_the_scale_of_a_layer():
+    real, fake = verdicts(3.0), verdicts(4.0)
+    larger = [[[10 * layer for layer in verdict] for verdict in kind] for kind in (real, fake)]
+    torch.testing.assert_close(relative_feature_matching_loss(*larger), relative_feature_matching_loss(real, fake))
+
+
+def test_equal_phases_are_best_and_opposite_ones_worst():
+    phase = torch.randn(2, 5, 7)
+    assert [term.item() for term in phase_losses(phase, phase)] == [-1, -1, -1]
+    assert instantaneous_phase_loss(phase + torch.pi, phase).item() == pytest.approx(1, abs=1e-6)
+
+
+def test_whole_turns_cost_nothing():
+    phase = torch.randn(2, 5, 7)
+    turned = phase + 2 * torch.pi * torch.randint(-3, 4, phase.shape)
+    for one, other in zip(phase_losses(turned, phase), (-1, -1, -1), strict=True):
+        assert one.item() == pytest.approx(other, abs=1e-5)
+
+
+@pytest.mark.parametrize(("loss", "axis"), [(group_delay_loss, 1), (phase_time_difference_loss, 2)])
+def test_difference_losses_see_an_offset_at_their_border_only(loss, axis):
+    phase = torch.randn(1, 6, 6)
+    # The first entry counts as a step from 0, so one of six differences is wrong, by half a turn.
+    assert loss(phase + torch.pi, phase).item() == pytest.approx((5 * -1 + 1) / 6, abs=1e-5)
+    bend = torch.pi * (torch.arange(6) % 2)
+    other = bend[None, None, :] if axis == 1 else bend[None, :, None]
+    # Along the other axis nothing changes but the border.
+    assert loss(phase + other, phase).item() == pytest.approx((5 * -1 + 0) / 6, abs=1e-5)
+
+
+def test_a_spectrum_is_consistent_with_itself():
+    parts = torch.randn(2, 3, 5, 7)
+    assert spectrum_consistency_loss(*parts, *parts) == 0
+    assert spectrum_consistency_loss(*parts, *(parts + 1)).item() == pytest.approx(2, rel=1e-5)
+    assert real_imaginary_loss(*parts, *(parts + 2)).item() == pytest.approx(4, rel=1e-5)
+    assert amplitude_loss(parts, parts + 3).item() == pytest.approx(9, rel=1e-5)

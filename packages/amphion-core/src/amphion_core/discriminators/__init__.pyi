@@ -1,8 +1,15 @@
+from .constant_q import ConstantQConfig as ConstantQConfig
+from .constant_q import MultiScaleSubBandConstantQDiscriminator as MultiScaleSubBandConstantQDiscriminator
 from .ensemble import DiscriminatorConfig as DiscriminatorConfig
 from .ensemble import Discriminators as Discriminators
+from .ensemble import build_discriminator as build_discriminator
 from .period import MultiPeriodDiscriminator as MultiPeriodDiscriminator
 from .period import PeriodConfig as PeriodConfig
+from .resolution import MultiResolutionDiscriminator as MultiResolutionDiscriminator
+from .resolution import ResolutionConfig as ResolutionConfig
 from .scale import MultiScaleDiscriminator as MultiScaleDiscriminator
 from .scale import ScaleConfig as ScaleConfig
 from .spectrogram import MultiResolutionSpectrogramDiscriminator as MultiResolutionSpectrogramDiscriminator
 from .spectrogram import SpectrogramConfig as SpectrogramConfig
+from .stft import MultiScaleStftDiscriminator as MultiScaleStftDiscriminator
+from .stft import StftConfig as StftConfig

@@ -1,3 +1,5 @@
+from .constant_q import ConstantQ as ConstantQ
+from .constant_q import constant_q_frequencies as constant_q_frequencies
 from .energy import energy_from_mel as energy_from_mel
 from .energy import energy_from_wav as energy_from_wav
 from .energy import energy_tacotron as energy_tacotron

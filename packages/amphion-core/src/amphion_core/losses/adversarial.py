@@ -25,6 +25,11 @@ __all__ = [
     "hinge_generator_loss",
     "least_squares_discriminator_loss",
     "least_squares_generator_loss",
+    "mean_hinge_discriminator_loss",
+    "mean_hinge_generator_loss",
+    "relative_feature_matching_loss",
+    "spread_discriminator_loss",
+    "spread_generator_loss",
 ]
 
 Verdict = list[Tensor]
@@ -51,6 +56,26 @@ def hinge_generator_loss(fake: Sequence[Verdict]) -> Tensor:
     return _sum([-f[-1].mean() for f in fake])
 
 
+def mean_hinge_discriminator_loss(real: Sequence[Verdict], fake: Sequence[Verdict]) -> Tensor:
+    """`hinge_discriminator_loss`, averaged over the sub-discriminators."""
+    return hinge_discriminator_loss(real, fake) / len(fake)
+
+
+def mean_hinge_generator_loss(fake: Sequence[Verdict]) -> Tensor:
+    """Mean of max(0, 1 - D(fake)), averaged over the sub-discriminators."""
+    return _sum([F.relu(1 - f[-1]).mean() for f in fake]) / len(fake)
+
+
+def spread_discriminator_loss(real: Sequence[Verdict], fake: Sequence[Verdict]) -> Tensor:
+    """Mean plus standard deviation of the squares of `least_squares_discriminator_loss`."""
+    return _sum([_spread((1 - r[-1]).square()) + _spread(f[-1].square()) for r, f in zip(real, fake, strict=True)])
+
+
+def spread_generator_loss(fake: Sequence[Verdict]) -> Tensor:
+    """Mean plus standard deviation of (1 - D(fake))^2, summed over the sub-discriminators."""
+    return _sum([_spread((1 - f[-1]).square()) for f in fake])
+
+
 def feature_matching_loss(real: Sequence[Verdict], fake: Sequence[Verdict], *, logits: bool = True) -> Tensor:
     """Mean absolute difference of each layer's output, summed over layers and sub-discriminators.
 
@@ -66,6 +91,31 @@ def feature_matching_loss(real: Sequence[Verdict], fake: Sequence[Verdict], *, l
     return _sum(terms)
 
 
+def relative_feature_matching_loss(real: Sequence[Verdict], fake: Sequence[Verdict], *, logits: bool = True) -> Tensor:
+    """Mean absolute difference of each layer's output over the mean magnitude of the recording's, averaged.
+
+    Layers of large and of small values count alike. The sum is divided by the number of sub-discriminators times the
+    layers of the first, as published; that is the mean where all have as many.
+
+    Source: Zeghidour et al., "SoundStream", 2021, arXiv:2107.03312; Défossez et al., 2022, arXiv:2210.13438.
+
+    Args:
+        real: verdicts on the recordings; no gradient goes into them.
+        fake: verdicts on the estimates.
+        logits: count the logits as a layer too.
+    """
+    terms: list[Tensor] = []
+    first = 0
+    for r, f in zip(real, fake, strict=True):
+        layers = len(r) if logits else len(r) - 1
+        first = first or layers
+        terms += [
+            F.l1_loss(estimate, goal.detach()) / goal.detach().abs().mean().clamp(min=1e-8)
+            for estimate, goal in zip(f[:layers], r[:layers], strict=True)
+        ]
+    return _sum(terms) / (len(fake) * first)
+
+
 class GanLoss(NamedTuple):
     """The two sides of one kind of adversarial loss."""
 
@@ -76,8 +126,14 @@ class GanLoss(NamedTuple):
 GAN_LOSSES: Mapping[str, GanLoss] = {
     "least_squares": GanLoss(least_squares_discriminator_loss, least_squares_generator_loss),
     "hinge": GanLoss(hinge_discriminator_loss, hinge_generator_loss),
+    "mean_hinge": GanLoss(mean_hinge_discriminator_loss, mean_hinge_generator_loss),
+    "least_squares_spread": GanLoss(spread_discriminator_loss, spread_generator_loss),
 }
 """The kinds of adversarial loss that a recipe can name."""
+
+
+def _spread(values: Tensor) -> Tensor:
+    return values.mean() + values.std()
 
 
 def _sum(terms: Sequence[Tensor]) -> Tensor:
