@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from amphion_core.discriminators import PeriodConfig, ScaleConfig, SpectrogramConfig
-from amphion_core.released import rename_keys
+from amphion_core.discriminators import (
+    ConstantQConfig,
+    MultiScaleSubBandConstantQDiscriminator,
+    PeriodConfig,
+    ResolutionConfig,
+    ScaleConfig,
+    SpectrogramConfig,
+    StftConfig,
+)
+from amphion_core.released import rename_keys, split_weight_norm
 from amphion_vocoders.released.settings import normed
 
 __all__ = [
+    "constant_q_config",
+    "constant_q_weights",
     "period_config",
     "period_weights",
+    "resolution_config",
+    "resolution_weights",
     "scale_config",
     "scale_weights",
     "spectrogram_config",
     "spectrogram_weights",
+    "stft_config",
+    "stft_weights",
     "vocos_period_config",
 ]
 
@@ -102,6 +117,148 @@ def spectrogram_weights(weights: Mapping[str, Tensor], config: SpectrogramConfig
         (r"model\.disc_(\d+)\.model\.layer_(\d+)\.0\.(.+)", r"discriminators.\1.convs.\2.\3"),
     ]
     return _discriminator(weights, rules) if config.norm == "weight" else rename_keys(weights, rules)
+
+
+def resolution_config(args: Mapping[str, Any]) -> ResolutionConfig:
+    """The multi-resolution discriminator of a toolkit args.json (its `model.mrd`), or of an original config.json."""
+    part = args.get("model", {}).get("mrd", args)
+    spectral = part.get("use_spectral_norm")
+    factor = part.get("discriminator_channel_mult_factor", part.get("discriminator_channel_mult", 1))
+    if part.get("mrd_override"):
+        spectral, factor = part.get("mrd_use_spectral_norm", spectral), part.get("mrd_channel_mult", factor)
+    n_ffts, hops, windows = zip(*part["resolutions"], strict=True)
+    return ResolutionConfig(
+        n_ffts=n_ffts,
+        hops=hops,
+        windows=windows,
+        channels=int(32 * factor),
+        norm="spectral" if spectral else "weight",
+    )
+
+
+def resolution_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Our keys of a multi-resolution discriminator."""
+    return _discriminator(weights, [(r"discriminators\.(\d+)\.convs\.(\d+)\.(.+)", r"discriminators.\1.convs.\2.\3")])
+
+
+def stft_config(args: Mapping[str, Any]) -> StftConfig:
+    """The multi-scale STFT discriminator of a toolkit args.json: only its width can be configured there.
+
+    A configuration may also state transforms, as those of the class's constructor.
+    """
+    part = args.get("model", {}).get("msstftd", args)
+    given = {**args, **part}
+    return StftConfig(
+        n_ffts=tuple(given.get("n_ffts", (1024, 2048, 512))),
+        hops=tuple(given.get("hop_lengths", (256, 512, 256))),
+        windows=tuple(given.get("win_lengths", ())),
+        channels=part.get("filters", 32),
+    )
+
+
+def stft_weights(weights: Mapping[str, Tensor], config: StftConfig) -> dict[str, Tensor]:
+    """Our keys of a multi-scale STFT discriminator.
+
+    Raises:
+        ValueError: keys of another model, or a window that is not the one of the configuration.
+    """
+    rest = dict(weights)
+    for number, length in enumerate(config.windows or config.n_ffts):
+        window = torch.hann_window(length, device="cpu")
+        _drop_equal(rest, f"discriminators.{number}.spec_transform.window", window)
+    return _tower(rest, len(config.dilations))
+
+
+def constant_q_config(args: Mapping[str, Any]) -> ConstantQConfig:
+    """The multi-scale sub-band CQT discriminator of a toolkit args.json, or of an original config.json of BigVGAN.
+
+    Raises:
+        ValueError: an option that no released checkpoint uses.
+    """
+    part = args.get("model", {}).get("mssbcqtd", args)
+    preprocess = args.get("preprocess", args)
+
+    def value(name: str, default: Any) -> Any:
+        return part.get(name, part.get(f"cqtd_{name}", default))
+
+    octaves = tuple(value("n_octaves", (9, 9, 9)))
+    faults = {
+        "in_channels": value("in_channels", 1) != 1,
+        "out_channels": value("out_channels", 1) != 1,
+        # The original's layers don't fit together then.
+        "filters_scale": value("filters_scale", 1) != 1,
+        "filters above max_filters": value("filters", 32) > value("max_filters", 1024),
+    }
+    if any(faults.values()):
+        raise ValueError(f"not supported here: {', '.join(n for n, bad in faults.items() if bad)} of {dict(part)}")
+    return ConstantQConfig(
+        sample_rate=preprocess.get("sample_rate", preprocess.get("sampling_rate")),
+        hops=tuple(value("hop_lengths", (512, 256, 256))),
+        octaves=octaves,
+        bins_per_octave=tuple(value("bins_per_octaves", (24, 36, 48))),
+        channels=value("filters", 32),
+        dilations=tuple(value("dilations", (1, 2, 4))),
+    )
+
+
+def constant_q_weights(weights: Mapping[str, Tensor], config: ConstantQConfig) -> dict[str, Tensor]:
+    """Our keys of a multi-scale sub-band CQT discriminator.
+
+    Raises:
+        ValueError: keys of another model, or filters of the transform that are not those of the configuration.
+    """
+    rest = dict(weights)
+    if any(".cqt_transform." in name or ".resample." in name for name in rest):
+        _drop_transforms(rest, config)
+    return _tower(rest, len(config.dilations))
+
+
+def _drop_transforms(weights: dict[str, Tensor], config: ConstantQConfig) -> None:
+    with torch.device("cpu"):
+        # The narrowest network that has these filters.
+        model = MultiScaleSubBandConstantQDiscriminator(config.updated(channels=1))
+    raising = model.get_buffer("raising")
+    for number, bins in enumerate(config.bins_per_octave):
+        stem, transform = f"discriminators.{number}", model.get_submodule(f"discriminators.{number}.transform")
+        kernels = transform.get_buffer("kernels")
+        lengths = transform.get_buffer("scale").square().flatten()
+        expected = {
+            "cqt_transform.lowpass_filter": transform.get_buffer("lowpass"),
+            "cqt_transform.lenghts": lengths,  # so misspelt
+            "cqt_transform.cqt_kernels_real": kernels[:bins],
+            "cqt_transform.cqt_kernels_imag": -kernels[bins:],
+            "resample.kernel": raising,
+        }
+        for name, tensor in expected.items():
+            _drop_equal(weights, f"{stem}.{name}", tensor)
+
+
+def _drop_equal(weights: dict[str, Tensor], name: str, expected: Tensor) -> None:
+    """Take a computed tensor out of a checkpoint, where it is what we compute."""
+    stored = weights.pop(name, None)
+    if stored is None:
+        return
+    same = stored.shape == expected.shape
+    if same and stored.device.type != "meta":
+        atol = 1e-4 * float(expected.abs().max())  # of filters computed in another precision
+        same = torch.allclose(stored.cpu().float(), expected, atol=atol, rtol=1e-4)
+    if not same:
+        raise ValueError(f"the stored {name} is not the one of the configuration; is it another sampling rate or size?")
+
+
+def _tower(weights: Mapping[str, Tensor], dilated: int) -> dict[str, Tensor]:
+    """Keys of a tower of convolutions whose first layer has no weight norm."""
+    renamed = rename_keys(
+        weights,
+        [
+            (r"discriminators\.(\d+)\.conv_pres\.(\d+)\.conv\.(.+)", r"discriminators.\1.bands.\2.\3"),
+            (r"discriminators\.(\d+)\.convs\.(\d+)\.conv\.(.+)", r"discriminators.\1.convs.\2.\3"),
+            (r"discriminators\.(\d+)\.conv_post\.conv\.(.+)", r"discriminators.\1.output.\2"),
+        ],
+    )
+    numbers = {int(name.split(".")[1]) for name in renamed}
+    layers = [f"convs.{layer}" for layer in range(1, dilated + 2)] + ["output"]
+    return split_weight_norm(renamed, [f"discriminators.{n}.{layer}" for n in numbers for layer in layers])
 
 
 def _discriminator(weights: Mapping[str, Tensor], rules: list[tuple[str, str]]) -> dict[str, Tensor]:
