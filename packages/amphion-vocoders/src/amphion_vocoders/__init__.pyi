@@ -8,6 +8,8 @@ from .griffin_lim import GriffinLimConfig as GriffinLimConfig
 from .hifigan import HiFiGAN as HiFiGAN
 from .hifigan import HiFiGANConfig as HiFiGANConfig
 from .inference import synthesize as synthesize
+from .nsf_hifigan import NsfHiFiGAN as NsfHiFiGAN
+from .nsf_hifigan import NsfHiFiGANConfig as NsfHiFiGANConfig
 from .task import VocoderRecipe as VocoderRecipe
 from .task import VocoderTask as VocoderTask
 from .vocos import Vocos as Vocos

@@ -14,10 +14,13 @@ from torch import Tensor
 
 from amphion_core.features import MelConfig
 
-__all__ = ["MAX_FRAMES", "check_chunk", "check_mel", "synthesize_batch", "synthesize_stream"]
+__all__ = ["MAX_FRAMES", "check_chunk", "check_f0", "check_mel", "synthesize_batch", "synthesize_stream"]
 
 Network = Callable[[Tensor], Tensor]
 """Frames (B, C, F) to waveforms (B, F * hop_length)."""
+
+LOWEST_F0, HIGHEST_F0 = 20.0, 4000.0
+"""Hz that no voice goes beyond."""
 
 MAX_FRAMES = 2048
 """Frames that a network is given at once; longer inputs go in pieces, so that memory stays bounded."""
@@ -138,6 +141,48 @@ def check_chunk(chunk: Tensor, config: MelConfig) -> None:
         raise ValueError(f"a chunk must be (n_mels, F), got shape {tuple(chunk.shape)}")
     if chunk.shape[1] or chunk.shape[0] != config.n_mels:
         check_mel(chunk[None], config)
+
+
+def check_f0(f0: Tensor | None, mel: Tensor, lengths: Tensor | None = None, *, needed: bool = False) -> None:
+    """Refuse what is no F0 in Hz for a batch of mels.
+
+    Args:
+        f0: (B, F) Hz, 0 = unvoiced, or None.
+        mel: (B, n_mels, F) that it goes with.
+        lengths: (B,) valid frames; None where all are full. What stands beyond them is not looked at.
+        needed: whether it must be given.
+
+    Raises:
+        ValueError: it is absent, of another length, not finite, negative, or in another unit by its range.
+    """
+    if f0 is None:
+        if needed:
+            raise ValueError(
+                "this vocoder needs f0, (B, F) in Hz and 0 where unvoiced; take it from the recording with "
+                "amphion_core.features.pitch.f0, or from the acoustic model"
+            )
+        return
+    expected = (mel.shape[0], mel.shape[2])
+    if tuple(f0.shape) != expected:
+        raise ValueError(f"f0 has shape {tuple(f0.shape)}, the mel needs {expected}: one value for each frame")
+    if lengths is not None:
+        f0 = f0[torch.arange(f0.shape[1], device=f0.device) < lengths.to(f0.device)[:, None]]
+    if not bool(torch.isfinite(f0).all()) or bool((f0 < 0).any()):
+        raise ValueError("f0 must be Hz, 0 where unvoiced; it holds negative, NaN or infinite values")
+    voiced = f0[f0 > 0]
+    if voiced.numel() == 0:
+        return
+    middle, most = float(voiced.median()), float(voiced.max())
+    if most > HIGHEST_F0:
+        raise ValueError(f"f0 goes up to {most:.0f}, no voice to {HIGHEST_F0:.0f} Hz; is it in cents, not in Hz?")
+    if most < LOWEST_F0:
+        raise ValueError(f"f0 stays below {most:.2f}, no voice below {LOWEST_F0:.0f} Hz; is it a logarithm, not Hz?")
+    # MIDI numbers of speech; the deepest basses stay above, unless a clip holds nothing but a creak.
+    if voiced.numel() >= 20 and middle < 60 and most < 90:
+        raise ValueError(
+            f"half of the voiced frames have an f0 below {middle:.0f} and all below {most:.0f}, too low for a voice "
+            "in Hz; is it in semitones? 69 is 440 Hz, and a semitone a factor of 2 ** (1 / 12)"
+        )
 
 
 def _check_lengths(mel: Tensor, lengths: Tensor) -> None:

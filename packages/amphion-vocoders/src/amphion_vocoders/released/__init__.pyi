@@ -17,6 +17,9 @@ from .discriminators import vocos_period_config as vocos_period_config
 from .hifigan import hifigan_config as hifigan_config
 from .hifigan import hifigan_weights as hifigan_weights
 from .hifigan import load_hifigan as load_hifigan
+from .nsf_hifigan import load_nsf_hifigan as load_nsf_hifigan
+from .nsf_hifigan import nsf_hifigan_config as nsf_hifigan_config
+from .nsf_hifigan import nsf_hifigan_weights as nsf_hifigan_weights
 from .settings import mel_config as mel_config
 from .vocos import load_vocos as load_vocos
 from .vocos import vocos_config as vocos_config

@@ -15,7 +15,7 @@ from amphion_vocoders.hifigan import HiFiGAN, HiFiGANConfig
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
-__all__ = ["hifigan_config", "hifigan_weights", "load_hifigan"]
+__all__ = ["hifigan_config", "hifigan_weights", "load_hifigan", "stage_keys"]
 
 HiFiGANT = TypeVar("HiFiGANT", bound=HiFiGAN)
 
@@ -32,7 +32,16 @@ def hifigan_config(args: Mapping[str, Any]) -> HiFiGANConfig:
 
 def hifigan_weights(weights: Mapping[str, Tensor], config: HiFiGANConfig) -> dict[str, Tensor]:
     """Our keys of a released generator, whichever of the three styles of weight norm it has."""
-    blocks = len(config.block_kernel_sizes)
+    return normed(rename_keys(*stage_keys(weights, len(config.block_kernel_sizes))))
+
+
+def stage_keys(weights: Mapping[str, Tensor], blocks: int) -> tuple[dict[str, Tensor], list[tuple[str, str]]]:
+    """Names with the residual blocks put into their stages, and the rules that rename the rest.
+
+    Args:
+        weights: foreign names to tensors.
+        blocks: residual blocks of a stage.
+    """
 
     def place(match: re.Match[str]) -> str:
         stage, number = divmod(int(match[1]), blocks)
@@ -46,7 +55,7 @@ def hifigan_weights(weights: Mapping[str, Tensor], config: HiFiGANConfig) -> dic
         (r"ups\.(\d+)\.(.+)", r"stages.\1.upsample.\2"),
         (r"(stages\..+)", r"\1"),
     ]
-    return normed(rename_keys(placed, rules))
+    return placed, rules
 
 
 def load_hifigan(cls: type[HiFiGANT], source: str | Path, args: Mapping[str, Any] | None = None) -> HiFiGANT:

@@ -24,9 +24,8 @@ def upsampling_values(args: Mapping[str, Any], name: str) -> tuple[Mapping[str, 
     if toolkit:
         network = args["model"].get(name)
         if network is None:
-            raise ValueError(
-                f"these are the args of {args['model'].get('generator', 'another model')!r}, not of {name}"
-            )
+            other = args["model"].get("generator", "another model")
+            raise ValueError(f"these are the args of {other!r}, not of {name}")
         mel = mel_config(args.get("preprocess", {}))
     else:
         network, mel = args, mel_config(args)
