@@ -72,6 +72,8 @@ class Pair:
         transcript: what was recognised in the output.
         language: two letters.
         speaker: label of the voice.
+        prompt: recording that the output was to sound like, for zero-shot synthesis and conversion.
+        reconstruction: the prompt after the codec of the system.
     """
 
     id: str
@@ -81,6 +83,8 @@ class Pair:
     transcript: str | None = None
     language: str | None = None
     speaker: str | None = None
+    prompt: Clip | None = None
+    reconstruction: Clip | None = None
 
 
 def find_pairs(

@@ -33,6 +33,11 @@ class Settings(Config):
         crepe: size of the network of `periodicity_rmse`.
         normalizer: of the transcripts.
         language: of items that don't say theirs.
+        speaker_model: network of the speaker similarities.
+        asr: recogniser of the error rates, where an item brings no transcript; None runs none.
+        fad_model: audio embedding of `fad` and `fad_infinity`.
+        fd_model: tagger of `fd`, `kl`, `inception_score` and `kid`.
+        clap_model: text and audio embedding of `clap_score`.
     """
 
     f0: Tracker = "pyin"
@@ -45,6 +50,11 @@ class Settings(Config):
     crepe: Literal["full", "tiny"] = "full"
     normalizer: Normalizer = "auto"
     language: str | None = None
+    speaker_model: str = "resemblyzer"
+    asr: str | None = None
+    fad_model: str = "vggish"
+    fd_model: str = "panns-cnn14-16k"
+    clap_model: str = "laion/clap-htsat-unfused"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
