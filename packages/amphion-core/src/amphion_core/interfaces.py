@@ -59,7 +59,8 @@ class Vocoder(Protocol):
         """Waveform chunk by chunk.
 
         Args:
-            chunks: mels (n_mels, F_i), one after the other, F_i of any size.
+            chunks: mels (n_mels, F_i), one after the other, F_i of any size; pairs of a mel and its F0 (F_i,) in Hz
+                for vocoders whose attribute `needs_f0` is true.
 
         Yields:
             (T_i,) samples; joined they are what `synthesize` gives for the joined mel.

@@ -27,7 +27,8 @@ def check_vocoder(vocoder: Any, *, mel: Tensor | None = None, atol: float = 1e-4
     """Hold a vocoder against its contract.
 
     Args:
-        vocoder: on any device; what is drawn at random must come from the generator that it is given.
+        vocoder: on any device; what is drawn at random must come from the generator that it is given. One whose
+            attribute `needs_f0` is true is given F0 beside each mel.
         mel: (n_mels, F), F of 24 or more, to try it with; None is a voice that glides from 110 to 220 Hz.
         atol: how far samples may differ where the contract says equal; rounding grows in iterative vocoders.
 
@@ -40,10 +41,20 @@ def check_vocoder(vocoder: Any, *, mel: Tensor | None = None, atol: float = 1e-4
     mel = _voice(settings) if mel is None else mel
     frames, hop = mel.shape[-1], settings.hop_length
     assert frames >= 24, f"give at least 24 frames to try it with, not {frames}"
+    contour = _contour(frames) if getattr(vocoder, "needs_f0", False) else None
+
+    def f0_of(value: Tensor, lengths: Tensor | None = None) -> Tensor | None:
+        if contour is None:
+            return None
+        f0 = contour[: value.shape[2]].to(value.device).repeat(value.shape[0], 1)
+        for item, length in zip(f0, [] if lengths is None else lengths.tolist(), strict=False):
+            item[length:] = float("nan")
+        return f0
 
     def wav_of(value: Tensor, lengths: Tensor | None = None) -> Tensor:
         before = value.clone()
-        wav = vocoder.synthesize(value, lengths=lengths, generator=torch.Generator().manual_seed(1))
+        f0, generator = f0_of(value, lengths), torch.Generator().manual_seed(1)
+        wav = vocoder.synthesize(value, f0=f0, lengths=lengths, generator=generator)
         expected = (value.shape[0], value.shape[2] * hop)
         assert torch.equal(before.nan_to_num(), value.nan_to_num()), "synthesize changed its input"
         assert tuple(wav.shape) == expected, f"{value.shape[2]} frames gave {tuple(wav.shape)}, not {expected}"
@@ -64,11 +75,16 @@ def check_vocoder(vocoder: Any, *, mel: Tensor | None = None, atol: float = 1e-4
         alone = wav_of(spoilt[number : number + 1, :, :length])
         _same(batch[number, : length * hop], alone[0], atol, f"item {number} of a batch differs from the item alone")
         assert not batch[number, length * hop :].any(), f"item {number} is not zero beyond its length"
-    _check_stream(vocoder, mel, atol)
+    _check_stream(vocoder, mel, contour, atol)
     bands = mel[None, :-1] if settings.n_mels > 1 else mel[None].expand(1, 2, -1)
-    _refuses(lambda: vocoder.synthesize(bands), "a wrong number of bands")
-    _refuses(lambda: vocoder.synthesize(torch.full_like(mel, float("nan"))[None]), "NaN")
-    _refuses(lambda: vocoder.synthesize(mel[None], lengths=torch.tensor([frames + 1])), "lengths beyond the mel")
+    f0, nan, beyond = f0_of(mel[None]), torch.full_like(mel, float("nan"))[None], torch.tensor([frames + 1])
+    _refuses(lambda: vocoder.synthesize(bands, f0=f0), "a wrong number of bands")
+    _refuses(lambda: vocoder.synthesize(nan, f0=f0), "NaN")
+    _refuses(lambda: vocoder.synthesize(mel[None], f0=f0, lengths=beyond), "lengths beyond the mel")
+    if f0 is not None:
+        _refuses(lambda: vocoder.synthesize(mel[None]), "the absence of F0")
+        _refuses(lambda: vocoder.synthesize(mel[None], f0=f0[:, :-1]), "F0 of another length than the mel")
+        _refuses(lambda: vocoder.synthesize(mel[None], f0=-f0 - 1), "negative F0")
 
 
 def check_codec(codec: Any, *, wav: Tensor | None = None, atol: float = 1e-4) -> None:
@@ -144,10 +160,20 @@ def _voice(settings: MelConfig) -> Tensor:
     return mel_spectrogram(torch.from_numpy(wav).float(), settings)[:, :37]
 
 
-def _check_stream(vocoder: Any, mel: Tensor, atol: float) -> None:
-    whole = vocoder.synthesize(mel[None])[0]
+def _contour(frames: int) -> Tensor:
+    """F0 (F,) that glides from 110 to 220 Hz, with a breath in between."""
+    f0 = torch.linspace(110, 220, frames)
+    f0[frames // 3 : frames // 3 + 2] = 0
+    return f0
+
+
+def _check_stream(vocoder: Any, mel: Tensor, contour: Tensor | None, atol: float) -> None:
+    whole = vocoder.synthesize(mel[None], f0=None if contour is None else contour[None])[0]
     for sizes in ((mel.shape[1],), (1, 2, 0, 5, mel.shape[1] - 8)):
-        chunks = list(vocoder.stream(iter(torch.split(mel, list(sizes), dim=1))))
+        pieces: Any = torch.split(mel, list(sizes), dim=1)
+        if contour is not None:
+            pieces = zip(pieces, torch.split(contour, list(sizes)), strict=True)
+        chunks = list(vocoder.stream(iter(pieces)))
         joined = torch.cat(chunks) if chunks else torch.zeros(0)
         _same(joined, whole, atol, f"a stream in chunks of {sizes} frames differs from the whole")
     assert not list(vocoder.stream(iter(()))), "a stream of nothing gave something"
