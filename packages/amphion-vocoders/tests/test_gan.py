@@ -160,7 +160,8 @@ def test_samples_are_copies_and_recordings_with_pictures(shards):
         ({"vocoder": "hifign"}, "no vocoders named 'hifign'"),
         ({"model": {"mel": MEL, "chanels": 8}}, "did you mean 'channels'"),
         ({"loss": {"feature": [1, 2, 3]}}, "3 weights for 2 discriminators"),
-        ({"loss": {"mel": 0}}, "at least one of mel"),
+        ({"loss": {"mel": 0}, "discriminators": []}, "at least one of mel"),
+        ({"loss": {"mel": 0, "start": 5}}, "at least one of mel"),
         ({"model": {"mel": {**MEL, "padding": "center"}, **GENERATORS["hifigan"]}}, "training needs 'same'"),
     ],
 )

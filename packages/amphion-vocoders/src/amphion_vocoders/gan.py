@@ -29,6 +29,7 @@ from amphion_core.losses import (
     feature_matching_loss,
 )
 from amphion_vocoders.segments import WavBatch
+from amphion_vocoders.spectra import SpectraLossConfig, spectra_terms
 from amphion_vocoders.task import VocoderRecipe, VocoderTask
 
 __all__ = ["GanLossConfig", "GanVocoderRecipe", "GanVocoderTask"]
@@ -48,6 +49,7 @@ class GanLossConfig(Config):
         stft: weight of spectral convergence plus log magnitude over three resolutions.
         magnitude: weight of the distance of log magnitudes before the inverse transform, for generators that have
             `spectrum`; bins count by the density of mel bands. It teaches no phase.
+        spectra: weights of APNet's losses of amplitude and phase, for generators that have `spectra`.
         start: step at which the discriminators begin; before it the generator has spectral losses only.
     """
 
@@ -60,13 +62,13 @@ class GanLossConfig(Config):
     multi_resolution_mel: float = Field(0.0, ge=0)
     stft: float = Field(0.0, ge=0)
     magnitude: float = Field(0.0, ge=0)
+    spectra: SpectraLossConfig | None = None
     start: int = Field(0, ge=0)
 
-    @model_validator(mode="after")
-    def _spectral(self) -> Self:
-        if not self.mel and not self.multi_resolution_mel and not self.stft and not self.magnitude:
-            raise ValueError("give at least one of mel, multi_resolution_mel, stft and magnitude a weight")
-        return self
+    @property
+    def teaches_alone(self) -> bool:
+        """Whether there is a loss without discriminators."""
+        return bool(self.hears_waveforms or self.magnitude or self.spectra is not None)
 
     @property
     def hears_waveforms(self) -> bool:
@@ -92,6 +94,11 @@ class GanVocoderRecipe(VocoderRecipe):
                 f"loss.feature has {len(self.loss.feature)} weights for {len(self.discriminators)} discriminators; "
                 "give one for all or one for each"
             )
+        if not self.loss.teaches_alone and (not self.discriminators or self.loss.start):
+            raise ValueError(
+                "without discriminators from the first step on, give at least one of mel, multi_resolution_mel, stft, "
+                "magnitude and spectra a weight"
+            )
         return self
 
     def longest_transform(self) -> int:
@@ -115,6 +122,8 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
         self.discriminators = Discriminators(recipe.discriminators) if recipe.discriminators else None
         if loss.magnitude and not hasattr(self.generator, "spectrum"):
             raise ValueError(f"the vocoder {recipe.vocoder!r} makes no spectrum; set loss.magnitude to 0")
+        if loss.spectra is not None and not hasattr(self.generator, "spectra"):
+            raise ValueError(f"the vocoder {recipe.vocoder!r} predicts no phase; leave loss.spectra out")
         if loss.mel_config is not None:
             self.mel_loss = MelLoss(loss.mel_config)
         self.spectral = nn.ModuleDict()
@@ -138,9 +147,9 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
             mel = self.mel(wav)
         terms = {} if not loss.magnitude else {"magnitude": loss.magnitude * self._magnitude_distance(mel, wav)}
         judges = self.discriminators if self.progress.step >= loss.start else None
-        if judges is not None or loss.hears_waveforms:
-            estimate: Tensor = self.generator(mel)
-            terms |= self._spectral_terms(estimate, wav)
+        if judges is not None or loss.hears_waveforms or loss.spectra is not None:
+            estimate, predicted = self._estimate(mel, wav)
+            terms |= predicted | self._spectral_terms(estimate, wav)
         if judges is not None:
             real, fake = judges.apart(wav), judges.apart(estimate.detach())
             yield "discriminator", {"real_fake": self.adversarial.discriminator(_joined(real), _joined(fake))}
@@ -155,6 +164,14 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
                 ]
             ).sum()
         yield "generator", terms
+
+    def _estimate(self, mel: Tensor, wav: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The generator's waveform, and the losses of the spectra that it is made of."""
+        weights = self.recipe.loss.spectra
+        if weights is None:
+            return self.generator(mel), {}
+        predicted = self.generator.spectra(mel)  # type: ignore[operator]
+        return predicted.wav, spectra_terms(predicted, wav, self.recipe.model.mel, weights)
 
     def _spectral_terms(self, estimate: Tensor, wav: Tensor) -> dict[str, Tensor]:
         loss = self.recipe.loss

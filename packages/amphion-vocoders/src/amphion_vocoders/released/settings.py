@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,29 @@ from torch import Tensor
 from amphion_core.features import MelConfig
 from amphion_core.released import split_weight_norm
 
-__all__ = ["mel_config", "normed"]
+__all__ = ["mel_config", "network_of", "normed"]
+
+
+def network_of(args: Mapping[str, Any], name: str, needed: Sequence[str]) -> Mapping[str, Any]:
+    """The section of one network in a toolkit args.json, its `model.NAME`.
+
+    Args:
+        args: the content of the file.
+        name: of the network.
+        needed: keys that it must have.
+
+    Raises:
+        ValueError: it is the configuration of another network, or a key is missing.
+    """
+    model = args.get("model", {})
+    network = model.get(name) if isinstance(model, Mapping) else None
+    if not isinstance(network, Mapping):
+        held = model.get("generator", "another model") if isinstance(model, Mapping) else model
+        raise ValueError(f"these are the args of {held!r}, not of {name}")
+    missing = [key for key in needed if key not in network]
+    if missing:
+        raise ValueError(f"no configuration of {name}: {', '.join(missing)} missing")
+    return network
 
 
 def mel_config(preprocess: Mapping[str, Any]) -> MelConfig:
