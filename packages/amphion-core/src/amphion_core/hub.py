@@ -5,17 +5,12 @@ The hub client is used for downloads only; a local folder never touches the netw
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
 import re
-import socket
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import safetensors
 import safetensors.torch
@@ -25,6 +20,7 @@ from torch import Tensor, nn
 from . import registry
 from .atomic import atomic_writer
 from .config import Config, ConfigError
+from .download import fetch
 
 __all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "PretrainedModule", "fetch", "load_pretrained", "resolve"]
 
@@ -193,52 +189,6 @@ def resolve(source: str | Path, *, revision: str | None = None) -> Path:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)) or str(source).startswith((".", "/", "~")):
         raise FileNotFoundError(f"no folder {source}; a hub id has the form OWNER/NAME")
     return fetch(str(source), revision=revision)
-
-
-def fetch(repository: str, *, revision: str | None = None, patterns: list[str] | None = None) -> Path:
-    """Download a hub repository, or find it in the cache; without network it fails within two seconds.
-
-    Raises:
-        FileNotFoundError: it is not in the cache and can't be fetched.
-    """
-    from huggingface_hub import constants, snapshot_download
-
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=True))
-    except Exception as error:
-        cached = error
-    if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} can't be reached"
-        raise FileNotFoundError(
-            f"no folder {repository!r}, it is not in the hub's cache, and {why}; "
-            "download it on a machine with a network and give the folder"
-        ) from cached
-    try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except Exception as error:
-        raise FileNotFoundError(f"could not fetch {repository!r} from the hub: {error}") from error
-
-
-def _reachable(endpoint: str) -> bool:
-    """Whether a connection to the hub, or to the proxy before it, opens within 1.5 s.
-
-    The hub client would retry for 24 s instead. A thread bounds the time of the name lookup too.
-    """
-    address = urlsplit(endpoint)
-    proxy = getproxies().get(address.scheme)
-    if proxy is not None and not proxy_bypass(address.hostname or ""):
-        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    port = address.port or (443 if address.scheme == "https" else 80)
-    opened = threading.Event()
-
-    def attempt() -> None:
-        with contextlib.suppress(OSError), socket.create_connection((address.hostname or "", port), timeout=1.5):
-            opened.set()
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(1.5)
-    return opened.is_set()
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

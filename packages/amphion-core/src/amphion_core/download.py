@@ -1,0 +1,75 @@
+"""Folders of hub repositories: from the hub's cache, or from the hub. It needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+__all__ = ["cached", "fetch"]
+
+
+def cached(repository: str, *, revision: str | None = None, patterns: list[str] | None = None) -> Path | None:
+    """The folder of a hub repository in the hub's cache, without any network; None where it is not there.
+
+    Args:
+        repository: hub id.
+        revision: branch, tag or commit.
+        patterns: files that are needed; None for whatever was downloaded. Names without wildcards must be there.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except Exception:  # the client has a dozen errors for what is not there
+        return None
+    plain = [name for name in patterns or () if not set(name) & set("*?[")]
+    return folder if all((folder / name).is_file() for name in plain) else None
+
+
+def fetch(repository: str, *, revision: str | None = None, patterns: list[str] | None = None) -> Path:
+    """Download a hub repository, or find it in the cache; without network it fails within two seconds.
+
+    Raises:
+        FileNotFoundError: it is not in the cache and can't be fetched.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    held = cached(repository, revision=revision, patterns=patterns)
+    if held is not None:
+        return held
+    if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} can't be reached"
+        raise FileNotFoundError(
+            f"no folder {repository!r}, it is not in the hub's cache, and {why}; "
+            "download it on a machine with a network and give the folder"
+        )
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except Exception as error:
+        raise FileNotFoundError(f"could not fetch {repository!r} from the hub: {error}") from error
+
+
+def _reachable(endpoint: str) -> bool:
+    """Whether a connection to the hub, or to the proxy before it, opens within 1.5 s.
+
+    The hub client would retry for 24 s instead. A thread bounds the time of the name lookup too.
+    """
+    address = urlsplit(endpoint)
+    proxy = getproxies().get(address.scheme)
+    if proxy is not None and not proxy_bypass(address.hostname or ""):
+        address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    port = address.port or (443 if address.scheme == "https" else 80)
+    opened = threading.Event()
+
+    def attempt() -> None:
+        with contextlib.suppress(OSError), socket.create_connection((address.hostname or "", port), timeout=1.5):
+            opened.set()
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(1.5)
+    return opened.is_set()
