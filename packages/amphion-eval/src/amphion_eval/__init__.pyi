@@ -6,6 +6,9 @@ from .analysis import PairAnalysis as PairAnalysis
 from .cepstrum import envelope as envelope
 from .cepstrum import mcd as mcd
 from .cepstrum import mel_cepstrum as mel_cepstrum
+from .compare import Comparison as Comparison
+from .compare import Contrast as Contrast
+from .compare import compare as compare
 from .distribution import cosine_similarity as cosine_similarity
 from .distribution import frechet_distance as frechet_distance
 from .distribution import inception_score as inception_score
@@ -46,6 +49,9 @@ from .report import Report as Report
 from .report import load_report as load_report
 from .scoring import score as score
 from .settings import Settings as Settings
+from .significance import holm as holm
+from .significance import paired_interval as paired_interval
+from .significance import permutation_test as permutation_test
 from .spectral import mstft as mstft
 from .spectral import mstft_log_magnitude as mstft_log_magnitude
 from .spectral import mstft_spectral_convergence as mstft_spectral_convergence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -13,7 +14,7 @@ from amphion_eval.spectral import Resolution, magnitude_stft
 from amphion_eval.statistics import Summary
 from amphion_eval.tables import number
 
-__all__ = ["distribution", "melody", "spectrogram"]
+__all__ = ["Interval", "differences", "distribution", "melody", "spectrogram"]
 
 _BANDS = 128
 _COLUMNS = 640  # widest picture, in frames
@@ -134,6 +135,66 @@ def distribution(
                 f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{middle - 8}" y2="{middle + 8}" '
                 f'style="stroke:{colour}" stroke-width="3"/>'
             )
+    return "".join([*parts, "</svg>"])
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its interval, and whether it stands out.
+
+    Attributes:
+        name: of the line.
+        value: the figure.
+        low: lower end.
+        high: upper end.
+        strong: drawn in full colour.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    strong: bool
+
+
+def differences(lines: Sequence[Interval], unit: str, *, zero: bool = True) -> str:
+    """Figures with their intervals, one below the other on one axis.
+
+    Args:
+        lines: at least one.
+        unit: of the values.
+        zero: whether 0 is on the axis, with a line.
+    """
+    ends = [end for line in lines for end in (line.low, line.high, line.value)] + ([0.0] if zero else [])
+    low, high = min(ends), max(ends)
+    margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    low, high = low - margin, high + margin
+    width, line_height, bottom = 320, 38, 20
+    height = line_height * len(lines) + bottom
+
+    def x(value: float) -> float:
+        return 8 + (width - 16) * (value - low) / (high - low)
+
+    floor = height - bottom
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="figures with intervals">']
+    parts.append(f'<line class="axis" x1="8" x2="{width - 8}" y1="{floor}" y2="{floor}"/>')
+    if zero:
+        parts.append(f'<line class="axis" x1="{x(0):.1f}" x2="{x(0):.1f}" y1="4" y2="{floor}"/>')
+        if 40 < x(0) < width - 40:
+            parts.append(f'<text x="{x(0):.1f}" y="{height - 5}" text-anchor="middle">0</text>')
+    suffix = f" {escape(unit)}" if unit else ""
+    for end, anchor, edge in ((low + margin, "start", 8), (high - margin, "end", width - 8)):
+        parts.append(f'<text x="{edge}" y="{height - 5}" text-anchor="{anchor}">{number(end)}{suffix}</text>')
+    for row, line in enumerate(lines):
+        middle = row * line_height + 26
+        colour, opacity = ("var(--s1)", 1) if line.strong else ("var(--s0)", 0.8)
+        parts.append(f'<text x="8" y="{middle - 12}">{escape(_short(line.name))}</text>')
+        parts.append(
+            f'<line x1="{x(line.low):.1f}" x2="{x(line.high):.1f}" y1="{middle}" y2="{middle}" '
+            f'style="stroke:{colour}" stroke-width="3" opacity="{opacity}"/>'
+        )
+        spot = f'cx="{x(line.value):.1f}" cy="{middle}" r="4.5"'
+        parts.append(f'<circle {spot} style="fill:{colour}" opacity="{opacity}"/>')
     return "".join([*parts, "</svg>"])
 
 

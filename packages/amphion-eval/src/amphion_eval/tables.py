@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ARROWS",
     "Column",
+    "aligned",
     "best_of",
     "comparison",
     "cost",
     "heading",
     "markdown",
+    "markdown_table",
     "number",
     "plain",
     "undefined_reasons",
@@ -43,9 +45,17 @@ def number(value: float | None) -> str:
 
 def plain(report: Report) -> str:
     """The figures of one result, a metric a line, for a terminal."""
-    rows = [_HEAD, *(_row(report, name) for name in report.metrics)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    left = (0, 1, 2)
+    return aligned([_HEAD, *(_row(report, name) for name in report.metrics)], left=(0, 1, 2))
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
+    """A table in columns of one width, a line below the head.
+
+    Args:
+        rows: the head first.
+        left: columns that stand on the left; the others, with numbers, on the right.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
             cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
@@ -66,14 +76,14 @@ def markdown(reports: Sequence[Report]) -> str:
     """
     columns = comparison(reports)
     if len(reports) == 1:
-        body = _markdown_table(_HEAD, [_row(reports[0], name) for name in reports[0].metrics])
+        body = markdown_table(_HEAD, [_row(reports[0], name) for name in reports[0].metrics])
     else:
         head = ["system", *(heading(column.definition) for column in columns)]
         rows = [[report.name, *(_cell(column.summary(report)) for column in columns)] for report in reports]
         for number_of, column in enumerate(columns, 1):
             for place in best_of([column.summary(report) for report in reports], column.definition):
                 rows[place][number_of] = f"**{rows[place][number_of]}**"
-        body = _markdown_table(head, rows)
+        body = markdown_table(head, rows)
     return f"{body}\n\n{_footnote(reports)}\n"
 
 
@@ -196,7 +206,9 @@ def _cell(summary: Summary | None) -> str:
     return f"{number(summary.figure)}{half}{missing}"
 
 
-def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a table of Markdown; bars in the cells are escaped."""
+
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
