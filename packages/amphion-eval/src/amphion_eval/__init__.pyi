@@ -6,9 +6,9 @@ from .analysis import PairAnalysis as PairAnalysis
 from .cepstrum import envelope as envelope
 from .cepstrum import mcd as mcd
 from .cepstrum import mel_cepstrum as mel_cepstrum
-from .compare import Comparison as Comparison
-from .compare import Contrast as Contrast
-from .compare import compare as compare
+from .comparison import Comparison as Comparison
+from .comparison import Contrast as Contrast
+from .comparison import compare as compare
 from .distribution import cosine_similarity as cosine_similarity
 from .distribution import frechet_distance as frechet_distance
 from .distribution import inception_score as inception_score

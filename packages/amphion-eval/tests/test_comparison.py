@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from amphion_eval.compare import compare
-from amphion_eval.compare_page import plain
+from amphion_eval.comparison import compare
+from amphion_eval.comparison_page import plain
 from amphion_eval.report import Report, load_report
 
 

@@ -107,7 +107,7 @@ class Comparison:
         Args:
             path: file to write as well, whole or not at all.
         """
-        from amphion_eval.compare_page import markdown
+        from amphion_eval.comparison_page import markdown
 
         return _written(markdown(self), path)
 
@@ -118,7 +118,7 @@ class Comparison:
             path: file to write as well, whole or not at all.
             title: None says which systems.
         """
-        from amphion_eval.compare_page import page
+        from amphion_eval.comparison_page import page
 
         return _written(page(self, title=title), path)
 

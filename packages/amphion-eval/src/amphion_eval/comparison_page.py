@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 
 from amphion_eval import tables
-from amphion_eval.compare import Comparison, Contrast
+from amphion_eval.comparison import Comparison, Contrast
 from amphion_eval.drawing import Interval, differences
 
 __all__ = ["markdown", "page", "plain"]
