@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from amphion_eval import cepstrum, duration, energy, pitch, spectral, transcript, waveform
+from amphion_eval import cepstrum, duration, energy, pitch, sets, spectral, transcript, waveform
 from amphion_eval.metric import Metric
+from amphion_eval.models import audio_catalogue
 
 __all__ = [
     "cer",
+    "clap_score",
     "duration_difference",
     "duration_error",
     "duration_ratio",
@@ -23,8 +25,15 @@ __all__ = [
     "f0_rmse_cents",
     "f0_rmse_cents_median_removed",
     "f0_rmse_hz",
+    "fad",
+    "fad_infinity",
+    "fd",
     "ffe",
     "gpe",
+    "inception_score",
+    "kid",
+    "kl",
+    "kl_sigmoid",
     "mcd",
     "mstft",
     "mstft_log_magnitude",
@@ -37,6 +46,7 @@ __all__ = [
     "wer",
 ]
 
+_EMBEDDING = (("torch", "amphion-eval[embedding]"),)
 _CREPE = (("torchcrepe", "amphion-core[crepe]"),)
 _MELODY = "Salamon et al., Melody Extraction from Polyphonic Music Signals, 2014"
 _FRAME_ERROR = "Chu and Alwan, Reducing F0 Frame Error of F0 Tracking Algorithms under Noisy Conditions, 2009"
@@ -112,3 +122,64 @@ _text = partial(Metric, needs="texts", low=0.0, rate=True, parameters=("normaliz
 
 wer = _text("wer", transcript.wer, source="Whisper's normalisers: Radford et al., 2022, arXiv:2212.04356")
 cer = _text("cer", transcript.cer, source="Whisper's normalisers: Radford et al., 2022, arXiv:2212.04356")
+
+_KILGOUR = "Kilgour et al., Fréchet Audio Distance, 2019, arXiv:1812.08466"
+_GUI = "Gui et al., Adapting Fréchet Audio Distance for Generative Music Evaluation, 2024, arXiv:2311.01616"
+_AUDIOLDM = "Liu et al., AudioLDM, 2023, arXiv:2301.12503"
+
+_set = partial(Metric, needs="sets", low=0.0, requires=_EMBEDDING)
+
+fad = _set("fad", sets.fad, source=_KILGOUR, parameters=("fad_model",), models=audio_catalogue.fad_models)
+fad_infinity = _set(
+    "fad_infinity",
+    sets.fad_infinity,
+    low=float("-inf"),
+    source=_GUI,
+    parameters=("fad_model",),
+    models=audio_catalogue.fad_models,
+)
+fd = _set("fd", sets.fd, source=_AUDIOLDM, parameters=("fd_model",), models=audio_catalogue.fd_models)
+kid = _set(
+    "kid",
+    sets.kid,
+    low=float("-inf"),
+    source="Binkowski et al., Demystifying MMD GANs, 2018, arXiv:1801.01401",
+    parameters=("fd_model",),
+    models=audio_catalogue.fd_models,
+)
+inception_score = Metric(
+    "inception_score",
+    sets.inception_score,
+    needs="clip_sets",
+    low=1.0,
+    best="higher",
+    source="Salimans et al., Improved Techniques for Training GANs, 2016, arXiv:1606.03498",
+    parameters=("fd_model",),
+    requires=_EMBEDDING,
+    models=audio_catalogue.class_models,
+)
+
+_divergence = partial(
+    Metric,
+    needs="model",
+    unit="nats",
+    low=0.0,
+    parameters=("fd_model",),
+    requires=_EMBEDDING,
+    models=audio_catalogue.class_models,
+)
+
+kl = _divergence("kl", sets.kl, source="Kreuk et al., AudioGen, 2022, arXiv:2209.15352")
+kl_sigmoid = _divergence("kl_sigmoid", sets.kl_sigmoid, source=_AUDIOLDM)
+clap_score = Metric(
+    "clap_score",
+    sets.clap_score,
+    needs="text_model",
+    low=-1.0,
+    high=1.0,
+    best="higher",
+    source="Wu et al., Large-Scale Contrastive Language-Audio Pretraining, 2023, arXiv:2211.06687",
+    parameters=("clap_model",),
+    requires=(*_EMBEDDING, ("transformers", "amphion-eval[embedding]")),
+    models=audio_catalogue.clap_models,
+)

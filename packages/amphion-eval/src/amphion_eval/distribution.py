@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amphion_eval.gaussian import Gaussian, frechet
 from amphion_eval.values import Undefined
 
 __all__ = [
@@ -31,19 +32,12 @@ def frechet_distance(reference: ArrayLike, estimate: ArrayLike) -> float:
     Raises:
         ValueError: another D, not two axes, or values that are not finite.
 
-    Source: Kilgour et al., "Fréchet Audio Distance", 2019. The trace of the root of the product is the sum of the
-    square roots of the eigenvalues of S1^1/2 S2 S1^1/2, which is symmetric: never complex, no epsilon.
+    Source: Kilgour et al., "Fréchet Audio Distance", 2019; see `amphion_eval.gaussian.frechet`.
     """
     ref, est = _vectors(reference, estimate)
     if min(len(ref), len(est)) < 2:
         return Undefined(f"a covariance needs 2 vectors, there are {len(ref)} and {len(est)}")
-    offset = ref.mean(axis=0) - est.mean(axis=0)
-    ref_covariance, est_covariance = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (ref, est))
-    values, vectors = np.linalg.eigh(ref_covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ est_covariance @ root), 0.0)).sum()
-    distance = offset @ offset + np.trace(ref_covariance) + np.trace(est_covariance) - 2.0 * cross
-    return max(0.0, float(distance))  # what is below 0 is rounding
+    return frechet(Gaussian.of([ref]), Gaussian.of([est]))
 
 
 def kl_divergence(reference: ArrayLike, estimate: ArrayLike, *, independent: bool = False) -> float:
