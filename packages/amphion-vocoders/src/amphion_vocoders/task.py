@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, Literal, Self, TypeVar
 
@@ -17,7 +18,14 @@ from amphion_core.hub import PretrainedModule
 from amphion_core.losses import MelLoss
 from amphion_core.recipe import Recipe
 from amphion_core.training.task import Sample, Task
-from amphion_vocoders.segments import ClipReader, SegmentReader, WavBatch, collate_clips, collate_segments
+from amphion_vocoders.segments import (
+    ClipReader,
+    F0Config,
+    SegmentReader,
+    WavBatch,
+    collate_clips,
+    collate_segments,
+)
 from amphion_vocoders.vocoder import MelVocoderConfig
 
 __all__ = ["VocoderRecipe", "VocoderTask", "clips_of"]
@@ -32,6 +40,7 @@ class VocoderRecipe(Recipe):
         data: shards, and how many segments are in a batch.
         segment: samples of a training segment, a multiple of the hop.
         short: what becomes of clips shorter than a segment: `wrap` repeats them, `pad` adds zeros.
+        f0: how F0 is made from the audio, for vocoders that need it.
         samples: validation clips that are synthesised for the log.
     """
 
@@ -40,6 +49,7 @@ class VocoderRecipe(Recipe):
     data: DataConfig
     segment: int = Field(8192, gt=0)
     short: Literal["wrap", "pad"] = "wrap"
+    f0: F0Config = F0Config()
     samples: int = Field(4, ge=0)
 
     @field_validator("model", mode="before")
@@ -123,29 +133,42 @@ class VocoderTask(Task[RecipeT, WavBatch], Generic[RecipeT]):
             epochs=None if train else 1,
         )
         workers = self.recipe.trainer.workers
+        f0 = self.recipe.f0 if getattr(self.generator, "needs_f0", False) else None
         if not train:
-            reader = ClipReader(sets, mel.sample_rate, mel.n_fft)
+            reader = ClipReader(sets, mel.sample_rate, mel.n_fft, f0, mel.hop_length)
             return Loader(reader, batches, collate_clips)
-        segments = SegmentReader(sets, mel.sample_rate, self.recipe.segment, self.recipe.short)
+        segments = SegmentReader(sets, mel.sample_rate, self.recipe.segment, self.recipe.short, f0, mel.hop_length)
         return Loader(segments, batches, collate_segments, workers=workers)
 
     def validate(self, batch: WavBatch) -> dict[str, Tensor]:
         """Mean absolute log-mel distance of whole clips, natural log."""
-        distances = [self.mel_loss(self.copy(wav)[None], wav[None]) for _, wav in clips_of(batch)]
+        distances = [self.mel_loss(copy[None], wav[None]) for _, wav, copy in self.copies(batch)]
         return {"mel": torch.stack(distances).mean()}
 
     def sample(self, batch: WavBatch) -> Iterator[Sample]:
         """Copies of the first clips, and their recordings; the pictures are log-mels."""
         rate = self.recipe.model.mel.sample_rate
-        for name, wav in clips_of(batch)[: self.recipe.samples]:
-            for kind, shown in (("copy", self.copy(wav)), ("recording", wav)):
+        for name, wav, copy in itertools.islice(self.copies(batch), self.recipe.samples):
+            for kind, shown in (("copy", copy), ("recording", wav)):
                 picture = self.mel(shown[None])[0].cpu().numpy()
                 yield Sample(name=f"{name}-{kind}", wav=shown.float().cpu().numpy(), sample_rate=rate, picture=picture)
 
-    def copy(self, wav: Tensor) -> Tensor:
-        """The vocoder's version of a clip (T,), cut to whole frames."""
-        made: Tensor = self.generator.synthesize(self.mel(wav[None]))[0]  # type: ignore[operator]
+    def copies(self, batch: WavBatch) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Name, samples (T,) and the vocoder's version (T,) of each clip of a batch."""
+        for number, (name, wav) in enumerate(clips_of(batch)):
+            yield name, wav, self.copy(wav, None if batch.f0 is None else batch.f0[number])
+
+    def copy(self, wav: Tensor, f0: Tensor | None = None) -> Tensor:
+        """The vocoder's version of a clip (T,), cut to whole frames, with F0 (F,) or longer where it needs it."""
+        mel = self.mel(wav[None])
+        contour = None if f0 is None else f0[None, : mel.shape[-1]]
+        made: Tensor = self.generator.synthesize(mel, f0=contour)[0]  # type: ignore[operator]
         return torch.nn.functional.pad(made, (0, wav.shape[0] - made.shape[0]))
+
+    def generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Waveforms of a batch with gradients: the generator's forward pass on all that it takes."""
+        wav: Tensor = self.generator(mel) if f0 is None else self.generator(mel, f0)
+        return wav
 
 
 def clips_of(batch: WavBatch) -> list[tuple[str, Tensor]]:
