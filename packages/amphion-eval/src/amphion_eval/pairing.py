@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from amphion_core.data import ShardSet
 
-__all__ = ["AUDIO_EXTENSIONS", "Clip", "Pair", "PairingError", "Stamp", "find_pairs", "mispair", "read_pairs", "stamp"]
+__all__ = [
+    "AUDIO_EXTENSIONS",
+    "Clip",
+    "Pair",
+    "PairingError",
+    "Stamp",
+    "find_clips",
+    "find_pairs",
+    "mispair",
+    "read_pairs",
+    "stamp",
+]
 
 AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff")
 _SHOWN = 10
@@ -34,10 +46,44 @@ class Clip:
     Attributes:
         path: audio file, or folder or file of shards; empty where only texts are compared.
         key: the record inside the shards; None for a file.
+        samples: (T,) or (C, T) of a clip that is in memory; `Clip.of` makes it.
+        sample_rate: of these, Hz.
     """
 
     path: str
     key: str | None = None
+    samples: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    sample_rate: int = field(default=0, compare=False)
+
+    @classmethod
+    def of(cls, wav: ArrayLike, sample_rate: int) -> Clip:
+        """A clip of samples in memory, such as a model has just made.
+
+        Args:
+            wav: (T,) or (C, T).
+            sample_rate: Hz.
+        """
+        samples = np.ascontiguousarray(wav, np.float32)
+        name = hashlib.blake2b(samples.tobytes() + str((samples.shape, sample_rate)).encode(), digest_size=8)
+        return cls(f"memory:{name.hexdigest()}", None, samples, sample_rate)
+
+    def content(self) -> bytes:
+        """What the samples are decoded from, to know the clip by.
+
+        Raises:
+            OSError: it can't be read.
+            LookupError: the record has no audio.
+        """
+        if self.samples is not None:
+            return self.samples.tobytes() + str((self.samples.shape, self.sample_rate)).encode()
+        if self.key is None:
+            return Path(self.path).read_bytes()
+        shards, positions = _opened(self.path)
+        fields = shards[positions[self.key]].fields
+        found = next((name for name in fields if f".{name.rpartition('.')[2].lower()}" in AUDIO_EXTENSIONS), None)
+        if found is None:
+            raise LookupError(f"{self.path} has no audio for {self.key}")
+        return fields[found]
 
     def load(self) -> tuple[NDArray[np.float32], int]:
         """Decode.
@@ -49,6 +95,8 @@ class Clip:
             ValueError: the file can't be decoded, or there is only text.
             FileNotFoundError: there is none.
         """
+        if self.samples is not None:
+            return self.samples, self.sample_rate
         if self.key is not None:
             shards, positions = _opened(self.path)
             wav, rate = shards.audio(positions[self.key])
@@ -113,7 +161,7 @@ def find_pairs(
     if _is_audio(reference) and _is_audio(estimate):
         name = Path(estimate).stem
         return [_pair(name, Clip(str(reference)), Clip(str(estimate)))], []
-    refs, ests = _clips(reference), _clips(estimate)
+    refs, ests = find_clips(reference), find_clips(estimate)
     missing = [f"no estimate for {name}" for name in sorted(refs.keys() - ests.keys())]
     missing += [f"no reference for {name}" for name in sorted(ests.keys() - refs.keys())]
     common = sorted(refs.keys() & ests.keys())
@@ -220,7 +268,15 @@ def _rows(table: Path) -> Iterable[tuple[int, dict[str, Any]]]:
                 yield reader.line_num, {key: value for key, value in row.items() if key is not None}
 
 
-def _clips(source: str | Path) -> dict[str, Clip]:
+def find_clips(source: str | Path) -> dict[str, Clip]:
+    """The clips of a folder or of shards by name, sorted.
+
+    Args:
+        source: folder of audio files, or shards.
+
+    Raises:
+        PairingError: it is a single file, it has no audio, or two files share a name.
+    """
     place = Path(source)
     if place.suffix == ".tar" or (place.is_dir() and any(place.glob("*.tar"))):
         return {_name(key): Clip(str(source), key) for key in _opened(str(source))[1]}
