@@ -40,7 +40,9 @@ from amphion_core.losses import (
 )
 from amphion_core.testing.mel_cases import run_mel
 from amphion_vocoders import released
+from amphion_vocoders.bigvgan import BigVGAN
 from amphion_vocoders.hifigan import HiFiGAN
+from amphion_vocoders.nsf_hifigan import NsfHiFiGAN
 from amphion_vocoders.vocos import Vocos
 
 
@@ -71,6 +73,20 @@ def test_every_key_of_the_released_sizes_has_its_place(golden_case):
 def hifigan(config, weights):
     settings = released.hifigan_config(_with_hop_of_the_rates(config))
     return HiFiGAN(settings), released.hifigan_weights(weights, settings)
+
+
+def bigvgan(config, weights):
+    settings = released.bigvgan_config(_with_hop_of_the_rates(config))
+    return BigVGAN(settings), released.bigvgan_weights(weights, settings)
+
+
+def nsf_hifigan(config, weights, compat="upstream"):
+    settings = released.nsf_hifigan_config(_with_hop_of_the_rates(config), compat)
+    return NsfHiFiGAN(settings), released.nsf_hifigan_weights(weights, settings)
+
+
+def nsf_hifigan_with_source(config, weights):
+    return nsf_hifigan(config, weights, compat="none")
 
 
 def vocos(config, weights):
@@ -130,6 +146,52 @@ def check_hifigan(case):
         longest = max(m.shape[-1] for m in group)
         padded = nn.functional.pad(mel, (0, longest - mel.shape[-1]))
         case.check(f"synthesis.audio.{number}", model(padded[None])[0, : mel.shape[-1] * hop])
+
+
+def check_bigvgan(case):
+    model = _loaded(bigvgan, case)
+    mel = case.inputs["mel"]
+    audio = model(mel)
+    case.check("audio", audio[:, None])
+    torch.testing.assert_close(model.fold()(mel), audio, atol=1e-5, rtol=0)
+    model.train()
+    stage = model.stages[0]
+    first = model.input(mel)
+    raised = stage.upsample(first)
+    last = first
+    for later in model.stages:
+        last = later(last)
+    inner = {
+        "conv_pre": first,
+        "up0": raised,
+        "activation0": stage.blocks[0].activations[0](raised),
+        "resblock0": stage.blocks[0](raised),
+        "activation_post": model.activation(last),
+    }
+    for name, value in inner.items():
+        if f"mid.{name}" in case.outputs:
+            case.check(f"mid.{name}", value)
+
+
+def check_nsf_hifigan(case):
+    mel, f0, phase, noise = (case.inputs[name] for name in ("mel", "f0", "noise.0", "noise.1"))
+    upstream, model = _loaded(nsf_hifigan, case), _loaded(nsf_hifigan_with_source, case)
+    waves, _ = model.source.waves(f0, noise, phase=phase)
+    case.check("mid.sine_and_noise", waves)
+    source = model.source(f0, phase, noise)
+    case.check("mid.har_source", source[..., None])
+    for name, audio in (("audio", upstream(mel)), ("audio_with_source", model(mel, source=source))):
+        case.check(name, audio[:, None, : case.outputs[name].shape[-1]])
+    stage = model.stages[0]
+    raised = stage.upsample(nn.functional.leaky_relu(model.input(mel), 0.1))
+    case.check("mid.up0", raised)
+    heard = stage.source(source[:, None])
+    case.check("mid.source_conv0", heard)
+    if "mid.resblock0" in case.outputs:
+        width = min(raised.shape[-1], heard.shape[-1])
+        doubled = raised[..., :width] * 2
+        first = upstream.stages[0].blocks[0]
+        case.check("mid.resblock0", first(doubled))
 
 
 def check_vocos(case):
@@ -266,7 +328,7 @@ def _loaded(build, case):
 def _with_hop_of_the_rates(config):
     """Small cases may keep the hop of the released size, though their rates make another."""
     if "model" in config:
-        hop = math.prod(config["model"]["hifigan"]["upsample_rates"])
+        hop = math.prod(config["model"][config["model"]["generator"]]["upsample_rates"])
         return {**config, "preprocess": {**config["preprocess"], "hop_size": hop}}
     return {**config, "hop_size": math.prod(config["upsample_rates"])}
 
@@ -284,11 +346,14 @@ def _numbered(tensors, prefix):
 
 
 # What checkpoints hold though it follows from the configuration.
-COMPUTED = re.compile(r"istft\.window|spec_transform\.window|cqt_transform\.|resample\.kernel")
+COMPUTED = re.compile(r"sample\.(lowpass\.)?filter|istft\.window|spec_transform\.window|cqt_transform\.|resample\.kernel")
 
 ADAPTERS = {
     "hifigan": check_hifigan,
     "hifigan_original": check_hifigan,
+    "bigvgan": check_bigvgan,
+    "bigvgan_original": check_bigvgan,
+    "nsfhifigan": check_nsf_hifigan,
     "vocos": check_vocos,
     "vocos_adanorm_center": check_conditional_vocos,
     "mpd": check_pair(mpd),
@@ -303,6 +368,9 @@ ADAPTERS = {
 KEYS = {
     "hifigan": hifigan,
     "hifigan_original": hifigan,
+    "bigvgan": bigvgan,
+    "bigvgan_original": bigvgan,
+    "nsfhifigan": nsf_hifigan,
     "vocos": vocos,
     "mpd": mpd,
     "msd": msd,
