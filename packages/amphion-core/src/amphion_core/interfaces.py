@@ -117,10 +117,12 @@ def check_mel_match(acoustic: MelConfig, vocoder: MelConfig) -> None:
 
 
 def load_vocoder(source: str | Path, mel: MelConfig | None = None) -> Any:
-    """A vocoder by folder, hub id or, for those without weights, registry name.
+    """A vocoder by folder, hub id or name.
 
     Args:
-        source: a checkpoint or run folder, a hub id, or a name such as `griffin-lim`.
+        source: a checkpoint or run folder, a hub id, the name of a known checkpoint (`amphion-vocoders list`), a
+            checkpoint of another code base with its configuration beside it, or the name of a vocoder without weights,
+            such as `griffin-lim`.
         mel: the spectrogram to invert, for vocoders without weights; checked against trained ones.
 
     Raises:
@@ -136,7 +138,10 @@ def load_vocoder(source: str | Path, mel: MelConfig | None = None) -> Any:
         if getattr(cls, "needs_weights", True):
             raise LookupError(f"the vocoder {name!r} needs weights; give its folder or hub id instead of the name")
         return cls(cls.config_class() if mel is None else cls.config_class(mel=mel))
-    vocoder = load_pretrained(source, group="vocoders")
+    known = registry.entries("checkpoints").get("vocoders")
+    vocoder = known.load()(source) if known is not None else None
+    if vocoder is None:
+        vocoder = load_pretrained(source, group="vocoders")
     if mel is not None:
         check_mel_match(mel, vocoder.config.mel)
     return vocoder

@@ -9,8 +9,12 @@ from typing import Any
 
 __all__ = ["AVAILABLE", "GROUPS", "entries", "find", "names"]
 
-GROUPS = ("models", "vocoders", "codecs", "tasks", "datasets", "metrics", "recipes", "commands")
-"""The kinds of component; the entry-point group of a kind is `amphion.KIND`."""
+GROUPS = ("models", "vocoders", "codecs", "tasks", "datasets", "metrics", "recipes", "checkpoints", "commands")
+"""The kinds of component; the entry-point group of a kind is `amphion.KIND`.
+
+The value of a `checkpoints` entry is a function from a name to a loaded model, or to None where it knows none; the
+entry's name is the kind of model.
+"""
 
 AVAILABLE: Mapping[str, str] = {
     "amphion-eval": "metrics: F0, energy, MCD, STFT, SI-SDR, WER and reports",

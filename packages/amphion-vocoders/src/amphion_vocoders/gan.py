@@ -14,9 +14,18 @@ from typing import Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from amphion_core.config import Config
-from amphion_core.discriminators import DiscriminatorConfig, Discriminators, SpectrogramConfig
+from amphion_core.discriminators import (
+    ConstantQConfig,
+    DiscriminatorConfig,
+    Discriminators,
+    PeriodConfig,
+    ScaleConfig,
+    SpectrogramConfig,
+)
+from amphion_core.discriminators.ensemble import AnyDiscriminatorConfig
 from amphion_core.features import MelConfig
 from amphion_core.features.mel import mel_filterbank
 from amphion_core.features.stft import stft
@@ -27,7 +36,9 @@ from amphion_core.losses import (
     MultiResolutionStftLoss,
     Verdict,
     feature_matching_loss,
+    relative_feature_matching_loss,
 )
+from amphion_vocoders.initialization import InitConfig, start_discriminators, start_generator
 from amphion_vocoders.segments import WavBatch
 from amphion_vocoders.spectra import SpectraLossConfig, spectra_terms
 from amphion_vocoders.task import VocoderRecipe, VocoderTask
@@ -39,28 +50,35 @@ class GanLossConfig(Config):
     """Losses and their weights; a weight of 0 leaves the loss out. The defaults are those of HiFi-GAN.
 
     Attributes:
-        kind: of the adversarial loss, `least_squares` or `hinge`.
+        kind: of the adversarial loss: `least_squares` (HiFi-GAN), `hinge` (MelGAN), `mean_hinge` (codecs: averaged
+            over the sub-discriminators), or `least_squares_spread`.
         adversarial: weight of the adversarial term of the generator.
         feature: weight of feature matching, one for all discriminators or one for each.
-        feature_logits: whether the logits count as a feature.
+        feature_logits: whether the logits count as a feature, one for all discriminators or one for each.
+        feature_kind: `absolute` differences (HiFi-GAN), or `relative` to the recording's magnitudes (codecs).
         mel: weight of the log-mel distance.
         mel_config: the mel of that distance; None takes the generator's, without its normalisation.
         multi_resolution_mel: weight of the log10-mel distance summed over seven resolutions.
         stft: weight of spectral convergence plus log magnitude over three resolutions.
+        wav_l1: weight of the mean absolute difference of the samples.
+        wav_mse: weight of the mean squared difference of the samples.
         magnitude: weight of the distance of log magnitudes before the inverse transform, for generators that have
             `spectrum`; bins count by the density of mel bands. It teaches no phase.
         spectra: weights of APNet's losses of amplitude and phase, for generators that have `spectra`.
         start: step at which the discriminators begin; before it the generator has spectral losses only.
     """
 
-    kind: Literal["least_squares", "hinge"] = "least_squares"
+    kind: Literal["least_squares", "hinge", "mean_hinge", "least_squares_spread"] = "least_squares"
     adversarial: float = Field(1.0, ge=0)
     feature: tuple[float, ...] = (2.0,)
-    feature_logits: bool = True
+    feature_logits: bool | tuple[bool, ...] = True
+    feature_kind: Literal["absolute", "relative"] = "absolute"
     mel: float = Field(45.0, ge=0)
     mel_config: MelConfig | None = None
     multi_resolution_mel: float = Field(0.0, ge=0)
     stft: float = Field(0.0, ge=0)
+    wav_l1: float = Field(0.0, ge=0)
+    wav_mse: float = Field(0.0, ge=0)
     magnitude: float = Field(0.0, ge=0)
     spectra: SpectraLossConfig | None = None
     start: int = Field(0, ge=0)
@@ -72,8 +90,8 @@ class GanLossConfig(Config):
 
     @property
     def hears_waveforms(self) -> bool:
-        """Whether a spectral loss is taken of the generator's waveform."""
-        return bool(self.mel or self.multi_resolution_mel or self.stft)
+        """Whether a loss other than the discriminators' is taken of the generator's waveform."""
+        return bool(self.mel or self.multi_resolution_mel or self.stft or self.wav_l1 or self.wav_mse)
 
 
 class GanVocoderRecipe(VocoderRecipe):
@@ -82,10 +100,12 @@ class GanVocoderRecipe(VocoderRecipe):
     Attributes:
         discriminators: of what kinds; none trains the generator by its spectral losses alone.
         loss: weights.
+        init: weights that the generator and the discriminators start from; `init_from` is for checkpoints of our own.
     """
 
     discriminators: tuple[DiscriminatorConfig, ...] = ()
     loss: GanLossConfig = GanLossConfig()
+    init: InitConfig | None = None
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Self:
@@ -94,6 +114,16 @@ class GanVocoderRecipe(VocoderRecipe):
                 f"loss.feature has {len(self.loss.feature)} weights for {len(self.discriminators)} discriminators; "
                 "give one for all or one for each"
             )
+        logits = self.loss.feature_logits
+        if self.discriminators and isinstance(logits, tuple) and len(logits) != len(self.discriminators):
+            raise ValueError(
+                f"loss.feature_logits has {len(logits)} values for {len(self.discriminators)} discriminators; "
+                "give one for all, without a list, or one for each"
+            )
+        if self.init is not None and self.init_from is not None:
+            raise ValueError("init and init_from both say what to start from; give one of them")
+        if self.init is not None and self.init.discriminators is not None and not self.discriminators:
+            raise ValueError("init.discriminators is given, but the recipe has no discriminators")
         if not self.loss.teaches_alone and (not self.discriminators or self.loss.start):
             raise ValueError(
                 "without discriminators from the first step on, give at least one of mel, multi_resolution_mel, stft, "
@@ -107,8 +137,21 @@ class GanVocoderRecipe(VocoderRecipe):
         if self.loss.multi_resolution_mel or self.loss.stft:
             longest.append(1024)
         for config in self.discriminators:
-            longest += [n_fft // 2 for n_fft in config.n_ffts] if isinstance(config, SpectrogramConfig) else []
+            if isinstance(config, SpectrogramConfig):
+                longest += [n_fft // 2 for n_fft in config.n_ffts]
+            elif not isinstance(config, PeriodConfig | ScaleConfig):
+                longest.append(config.reach)
         return max(longest)
+
+    def judges(self) -> tuple[AnyDiscriminatorConfig, ...]:
+        """The discriminators, at the sampling rate of the generator."""
+        rate = self.model.mel.sample_rate
+        return tuple(
+            config.updated(sample_rate=rate)
+            if isinstance(config, ConstantQConfig) and config.sample_rate is None
+            else config
+            for config in self.discriminators
+        )
 
 
 class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
@@ -119,7 +162,8 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
     def __init__(self, recipe: GanVocoderRecipe) -> None:
         super().__init__(recipe)
         mel, loss = recipe.model.mel, recipe.loss
-        self.discriminators = Discriminators(recipe.discriminators) if recipe.discriminators else None
+        judges = Discriminators(recipe.judges(), mel.sample_rate) if recipe.discriminators else None
+        self.discriminators = judges
         if loss.magnitude and not hasattr(self.generator, "spectrum"):
             raise ValueError(f"the vocoder {recipe.vocoder!r} makes no spectrum; set loss.magnitude to 0")
         if loss.spectra is not None and not hasattr(self.generator, "spectra"):
@@ -132,8 +176,10 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
         if loss.stft:
             self.spectral["stft"] = MultiResolutionStftLoss(mel.sample_rate)
         self.adversarial = GAN_LOSSES[loss.kind]
-        weights = loss.feature * len(recipe.discriminators) if len(loss.feature) == 1 else loss.feature
-        self.feature_weights = tuple(weights)
+        count = len(recipe.discriminators)
+        self.feature_weights = loss.feature * count if len(loss.feature) == 1 else loss.feature
+        logits = loss.feature_logits
+        self.feature_logits = logits if isinstance(logits, tuple) else (logits,) * count
 
     def phases(self) -> Mapping[str, list[nn.Module]]:
         """The discriminators, if there are any, then the generator."""
@@ -148,7 +194,7 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
         terms = {} if not loss.magnitude else {"magnitude": loss.magnitude * self._magnitude_distance(mel, wav)}
         judges = self.discriminators if self.progress.step >= loss.start else None
         if judges is not None or loss.hears_waveforms or loss.spectra is not None:
-            estimate, predicted = self._estimate(mel, wav)
+            estimate, predicted = self._estimate(mel, batch)
             terms |= predicted | self._spectral_terms(estimate, wav)
         if judges is not None:
             real, fake = judges.apart(wav), judges.apart(estimate.detach())
@@ -157,21 +203,33 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
                 real = judges.apart(wav)
             fake = judges.apart(estimate)
             terms["adversarial"] = loss.adversarial * self.adversarial.generator(_joined(fake))
-            terms["feature"] = torch.stack(
-                [
-                    weight * feature_matching_loss(truth, verdict, logits=loss.feature_logits)
-                    for weight, truth, verdict in zip(self.feature_weights, real, fake, strict=True)
-                ]
-            ).sum()
+            terms["feature"] = self._feature_distance(real, fake)
         yield "generator", terms
 
-    def _estimate(self, mel: Tensor, wav: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def start(self) -> list[str]:
+        """Load what `init` of the recipe names."""
+        init, notes = self.recipe.init, []
+        if init is not None and init.generator is not None:
+            notes += start_generator(self.generator, init.generator)
+        if init is not None and init.discriminators is not None and self.discriminators is not None:
+            notes += start_discriminators(list(self.discriminators.members), self.recipe.judges(), init.discriminators)
+        return notes
+
+    def _feature_distance(self, real: list[list[Verdict]], fake: list[list[Verdict]]) -> Tensor:
+        distance = relative_feature_matching_loss
+        if self.recipe.loss.feature_kind == "absolute":
+            distance = feature_matching_loss
+        settings = zip(self.feature_weights, self.feature_logits, real, fake, strict=True)
+        terms = [weight * distance(truth, verdict, logits=logits) for weight, logits, truth, verdict in settings]
+        return torch.stack(terms).sum()
+
+    def _estimate(self, mel: Tensor, batch: WavBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The generator's waveform, and the losses of the spectra that it is made of."""
         weights = self.recipe.loss.spectra
         if weights is None:
-            return self.generator(mel), {}
+            return self.generate(mel, batch.f0), {}
         predicted = self.generator.spectra(mel)  # type: ignore[operator]
-        return predicted.wav, spectra_terms(predicted, wav, self.recipe.model.mel, weights)
+        return predicted.wav, spectra_terms(predicted, batch.wav, self.recipe.model.mel, weights)
 
     def _spectral_terms(self, estimate: Tensor, wav: Tensor) -> dict[str, Tensor]:
         loss = self.recipe.loss
@@ -182,6 +240,10 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
         if loss.stft:
             convergence, magnitude = self.spectral["stft"](estimate, wav)
             terms["stft"] = loss.stft * (convergence + magnitude)
+        if loss.wav_l1:
+            terms["wav_l1"] = loss.wav_l1 * F.l1_loss(estimate, wav)
+        if loss.wav_mse:
+            terms["wav_mse"] = loss.wav_mse * F.mse_loss(estimate, wav)
         return terms
 
     def _magnitude_distance(self, mel: Tensor, wav: Tensor) -> Tensor:

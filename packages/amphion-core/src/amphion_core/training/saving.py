@@ -191,7 +191,7 @@ def differences(before: Any, after: Any, place: str = "") -> dict[str, tuple[Any
 
 
 def start_from(trainer: Trainer) -> list[str]:
-    """Load the weights that `init_from` names; returns notes for the log.
+    """Load the weights that `init_from` names, or that the task does by itself; returns notes for the log.
 
     Raises:
         FileNotFoundError: there is no such folder or hub id, or it lacks the weights of all networks.
@@ -199,7 +199,7 @@ def start_from(trainer: Trainer) -> list[str]:
     """
     source = trainer.recipe.init_from
     if source is None:
-        return []
+        return list(trainer.task.start())
     folder = resolve(source)
     model = trainer.task.model()
     if trainer.config.init_weights == "all":

@@ -107,6 +107,13 @@ class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):
         """Audio and pictures for the log, from the first validation batch; in float32 whatever the precision."""
         return iter(())
 
+    def start(self) -> list[str]:
+        """Called before the first step of a new run, not of a resumed one; returns notes for the log.
+
+        Here a task loads weights that it starts from, where `init_from` of the recipe does not suffice.
+        """
+        return []
+
     def state(self) -> dict[str, Any]:
         """What else has to survive a resume, as JSON values."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,12 +17,15 @@ from amphion_core.discriminators import (
     SpectrogramConfig,
     StftConfig,
 )
+from amphion_core.discriminators.ensemble import AnyDiscriminatorConfig
 from amphion_core.released import rename_keys, split_weight_norm
 from amphion_vocoders.released.settings import normed
 
 __all__ = [
     "constant_q_config",
     "constant_q_weights",
+    "discriminator_config",
+    "discriminator_weights",
     "period_config",
     "period_weights",
     "resolution_config",
@@ -35,6 +38,45 @@ __all__ = [
     "stft_weights",
     "vocos_period_config",
 ]
+
+
+def discriminator_config(kind: str, args: Mapping[str, Any]) -> AnyDiscriminatorConfig | None:
+    """What a toolkit args.json says of one kind of discriminator, or None where it says nothing.
+
+    Args:
+        kind: as `name` of our configurations.
+        args: of a GAN recipe of the toolkit.
+    """
+    name = {"period": "mpd", "resolution": "mrd", "stft": "msstftd", "constant_q": "mssbcqtd"}.get(kind)
+    model = args.get("model")
+    if name is None or not isinstance(model, Mapping) or name not in model:
+        return None
+    read: Mapping[str, Callable[[Mapping[str, Any]], AnyDiscriminatorConfig]] = {
+        "period": period_config,
+        "resolution": resolution_config,
+        "stft": stft_config,
+        "constant_q": constant_q_config,
+    }
+    return read[kind](args)
+
+
+def discriminator_weights(weights: Mapping[str, Tensor], config: AnyDiscriminatorConfig) -> dict[str, Tensor]:
+    """Our keys of a released discriminator of the kind that a configuration describes.
+
+    Raises:
+        ValueError: keys of another kind or size.
+    """
+    if isinstance(config, PeriodConfig):
+        return period_weights(weights)
+    if isinstance(config, ScaleConfig):
+        return scale_weights(weights)
+    if isinstance(config, ResolutionConfig):
+        return resolution_weights(weights)
+    if isinstance(config, StftConfig):
+        return stft_weights(weights, config)
+    if isinstance(config, ConstantQConfig):
+        return constant_q_weights(weights, config)
+    return spectrogram_weights(weights, config)
 
 
 def period_config(args: Mapping[str, Any]) -> PeriodConfig:

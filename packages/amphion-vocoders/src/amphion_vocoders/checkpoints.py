@@ -1,0 +1,194 @@
+"""Checkpoints that others have published: what is known of them, where they lie, and how they are loaded by name.
+
+The list is `checkpoints.yaml` beside this module. A checkpoint is looked for below `checkpoints/NAME` in the cache of
+this library, then in the hub's cache, then on the hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from amphion_core import registry
+from amphion_core.cache import cache_folder
+from amphion_core.config import Config, parse_yaml
+
+__all__ = ["Checkpoint", "family_of", "find_checkpoint", "known_checkpoints", "load_checkpoint", "load_vocoder_named"]
+
+_FAMILIES = {"nsfhifigan": "nsf-hifigan"}
+"""Names of the toolkit that differ from ours."""
+
+
+class Checkpoint(Config):
+    """One published checkpoint.
+
+    Attributes:
+        family: registry name of the vocoder.
+        about: what it is, in a few words.
+        hub: repository on the hub, or None.
+        source: page of its authors, where it is not on the hub.
+        weights: file or folder in the repository.
+        settings: file of its configuration, or None where there is none.
+        parameters: weights, those of weight norm once; 0 where the size is not known.
+        licence: SPDX name, or None where it is not verified.
+        trained_against: kinds of its discriminators.
+        note: what else has to be known.
+        config: ours, without the defaults of the family; None where only its own configuration says it, or where it
+            is no vocoder of mels.
+    """
+
+    family: str
+    about: str
+    hub: str | None = None
+    source: str | None = None
+    weights: str
+    settings: str | None = None
+    parameters: int = Field(0, ge=0)
+    licence: str | None = None
+    trained_against: tuple[str, ...] = ()
+    note: str | None = None
+    config: dict[str, Any] | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is published."""
+        return self.hub or self.source or "not published"
+
+    def network_config(self) -> Any:
+        """The typed configuration, or None where it is not known.
+
+        Raises:
+            LookupError: the family is not installed.
+        """
+        if self.config is None:
+            return None
+        cls = registry.find("vocoders", self.family)
+        return cls.config_class.parse(self.config, where=f"checkpoint of {self.place}")
+
+
+@cache
+def known_checkpoints() -> Mapping[str, Checkpoint]:
+    """All entries of the list by name.
+
+    Raises:
+        ConfigError: the list has a fault.
+    """
+    text = (resources.files("amphion_vocoders") / "checkpoints.yaml").read_text(encoding="utf-8")
+    return {
+        name: Checkpoint.parse(values, where=f"checkpoints.yaml, {name}")
+        for name, values in parse_yaml(text, "checkpoints.yaml").items()
+    }
+
+
+def find_checkpoint(name: str) -> tuple[str, Checkpoint] | None:
+    """Name and entry of a checkpoint by its name, by its hub id, or None where the list has neither."""
+    known = known_checkpoints()
+    if name in known:
+        return name, known[name]
+    return next(((key, entry) for key, entry in known.items() if entry.hub == name), None)
+
+
+def checkpoint_files(name: str) -> tuple[Path, Path | None]:
+    """The weights of a known checkpoint and its settings, downloaded if need be.
+
+    Raises:
+        LookupError: no such name.
+        FileNotFoundError: it is neither here nor can it be fetched; says what to download and where to put it.
+    """
+    found = find_checkpoint(name)
+    if found is None:
+        raise LookupError(f"no checkpoint named {name!r}; known: {', '.join(known_checkpoints())}")
+    name, entry = found
+    folder = cache_folder() / "checkpoints" / name
+    if not _holds(folder, entry):
+        folder = _fetched(name, entry, folder)
+    return folder / entry.weights, folder / entry.settings if entry.settings else None
+
+
+def load_checkpoint(name: str) -> Any:
+    """A known checkpoint as a vocoder.
+
+    Args:
+        name: as the list has it, or its hub id.
+
+    Raises:
+        LookupError: no such name.
+        FileNotFoundError: it is not on this machine and can't be fetched; says what to download and where to put it.
+        ValueError: it is no vocoder of mels, or its files are not what the list says.
+    """
+    from amphion_core.released import read_args
+
+    weights, settings = checkpoint_files(name)
+    key, entry = find_checkpoint(name) or (name, None)
+    assert entry is not None
+    if entry.config is None and entry.settings is None:
+        raise ValueError(f"the checkpoint {key!r} can't be used alone: {entry.note}")
+    cls = registry.find("vocoders", entry.family)
+    return cls.from_released(weights, None if settings is None else read_args(settings))
+
+
+def family_of(args: Mapping[str, Any]) -> str | None:
+    """Registry name of the vocoder that a foreign configuration describes, or None where it says none."""
+    model = args.get("model")
+    if isinstance(model, Mapping):
+        name = model.get("generator") or next((key for key in ("vocos", "diffwave") if key in model), None)
+        return _FAMILIES.get(str(name), str(name)) if name else None
+    if "upsample_rates" in args:
+        return "bigvgan" if "activation" in args else "hifigan"
+    return None
+
+
+def load_vocoder_named(source: str | Path) -> Any | None:
+    """A vocoder of the list, or of files of another code base that lie at a path; None for all others.
+
+    Raises:
+        FileNotFoundError: a known checkpoint that is not on this machine and can't be fetched.
+        ValueError: files of another code base that don't fit together.
+    """
+    from amphion_core.released import read_args
+
+    path = Path(source)
+    if not path.exists():
+        return load_checkpoint(str(source)) if find_checkpoint(str(source)) else None
+    if path.is_dir() and ((path / "model.safetensors").is_file() or any(path.glob("step-*"))):
+        return None
+    try:
+        args = read_args(path)
+    except FileNotFoundError:
+        return None
+    family = None if isinstance(args.get("model"), str) else family_of(args)
+    if family is None or family not in registry.names("vocoders"):
+        return None
+    return registry.find("vocoders", family).from_released(path, args)
+
+
+def _holds(folder: Path, entry: Checkpoint) -> bool:
+    return (folder / entry.weights).exists() and (entry.settings is None or (folder / entry.settings).is_file())
+
+
+def _fetched(name: str, entry: Checkpoint, target: Path) -> Path:
+    wanted = [entry.weights, *([entry.settings] if entry.settings else [])]
+    here = f"download {' and '.join(wanted)} of {entry.place} and put them into {target}, under these names"
+    if entry.hub is None:
+        raise FileNotFoundError(
+            f"the checkpoint {name!r} is not on this machine and not on the hub: {here}; "
+            "or give the path of the file as the model"
+        )
+    from amphion_core.download import fetch
+
+    patterns = [pattern for file in wanted for pattern in (file, f"{file}/*", f"{file}/**")]
+    if entry.weights == ".":
+        patterns = ["*"]
+    try:
+        folder = fetch(entry.hub, patterns=patterns)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"the checkpoint {name!r} is not on this machine ({error}). By hand: {here}") from error
+    if not _holds(folder, entry):
+        found = ", ".join(sorted(p.name for p in folder.iterdir())[:10])
+        raise FileNotFoundError(f"{folder} lacks {' or '.join(wanted)}; it holds {found}. By hand: {here}")
+    return folder
