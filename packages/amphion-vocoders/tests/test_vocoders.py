@@ -7,10 +7,14 @@ from amphion_core import registry
 from amphion_core.features import MelConfig
 from amphion_core.testing import check_vocoder
 from amphion_vocoders import (
+    BigVGAN,
+    BigVGANConfig,
     GriffinLim,
     GriffinLimConfig,
     HiFiGAN,
     HiFiGANConfig,
+    NsfHiFiGAN,
+    NsfHiFiGANConfig,
     Vocos,
     VocosConfig,
     World,
@@ -29,6 +33,20 @@ def hifigan(**changes):
     return HiFiGAN(HiFiGANConfig(**values)).eval()
 
 
+def bigvgan(**changes):
+    values = dict(channels=16, rates=(8, 4, 2), kernel_sizes=(16, 8, 4), block_kernel_sizes=(3, 5))
+    values |= dict(block_dilations=((1, 3), (1, 2)), mel=MEL) | changes
+    torch.manual_seed(0)
+    return BigVGAN(BigVGANConfig(**values)).eval()
+
+
+def nsf_hifigan(**changes):
+    values = dict(channels=16, rates=(8, 4, 2), kernel_sizes=(16, 8, 4), block_kernel_sizes=(3, 5))
+    values |= dict(block_dilations=((1, 3), (1, 2)), mel=MEL) | changes
+    torch.manual_seed(0)
+    return NsfHiFiGAN(NsfHiFiGANConfig(**values)).eval()
+
+
 def vocos(**changes):
     torch.manual_seed(0)
     return Vocos(VocosConfig(**(dict(mel=MEL, dim=16, intermediate_dim=32, num_layers=2) | changes))).eval()
@@ -38,6 +56,12 @@ VOCODERS = {
     "hifigan": hifigan,
     "hifigan-block-2": lambda: hifigan(block=2),
     "hifigan-folded": lambda: hifigan().fold(),
+    "bigvgan": bigvgan,
+    "bigvgan-v2-block-2": lambda: bigvgan(block=2, final_tanh=False, final_bias=False, activation="snake"),
+    "bigvgan-folded": lambda: bigvgan().fold(),
+    "nsf-hifigan": nsf_hifigan,
+    "nsf-hifigan-block-2": lambda: nsf_hifigan(block=2),
+    "nsf-hifigan-upstream": lambda: nsf_hifigan(compat="upstream"),
     "vocos": vocos,
     "vocos-center": lambda: vocos(mel=CENTERED, padding="center"),
     "vocos-refined": lambda: vocos(phase_steps=3),
@@ -56,12 +80,12 @@ def test_contract_is_kept(name):
     check_vocoder(VOCODERS[name](), atol=2e-3 if name in ITERATIVE else 1e-5)
 
 
-@pytest.mark.parametrize("name", ["griffin-lim", "hifigan", "vocos", "world"])
+@pytest.mark.parametrize("name", ["bigvgan", "griffin-lim", "hifigan", "nsf-hifigan", "vocos", "world"])
 def test_all_are_found_by_their_names(name):
     assert registry.find("vocoders", name).name == name
 
 
-@pytest.mark.parametrize("name", ["hifigan", "vocos", "griffin-lim"])
+@pytest.mark.parametrize("name", ["hifigan", "bigvgan", "vocos", "griffin-lim"])
 def test_long_input_in_pieces_equals_the_whole(name):
     vocoder = VOCODERS[name]()
     frames = torch.randn(1, MEL.n_mels, 260).clamp(-2, 2) - 3
@@ -75,7 +99,7 @@ def test_long_input_in_pieces_equals_the_whole(name):
         torch.testing.assert_close(pieces, network(frames), atol=1e-3 if name == "griffin-lim" else 1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["hifigan", "hifigan-block-2", "vocos"])
+@pytest.mark.parametrize("name", ["hifigan", "hifigan-block-2", "bigvgan", "bigvgan-v2-block-2", "vocos"])
 def test_context_is_enough_and_not_more_than_twice_what_is_needed(name):
     vocoder = VOCODERS[name]().double()
     mel = torch.randn(1, MEL.n_mels, 121, dtype=torch.float64, requires_grad=True)

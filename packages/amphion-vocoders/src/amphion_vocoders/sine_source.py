@@ -59,7 +59,7 @@ class SineSource(nn.Module):
 
     def mixed(self, waves: Tensor) -> Tensor:
         """The signal (B, T) of waves (B, T, H + 1)."""
-        signal: Tensor = torch.tanh(self.mix(waves))
+        signal: Tensor = torch.tanh(self.mix(waves.to(self.mix.weight.dtype)))
         return signal.squeeze(-1)
 
     @torch.no_grad()
