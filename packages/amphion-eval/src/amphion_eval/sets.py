@@ -65,6 +65,8 @@ def fd(reference: Sequence[Any], estimate: Sequence[Any]) -> float:
 def fad_infinity(reference: Sequence[Any], estimate: Sequence[Any], seed: int = 0) -> float:
     """Fréchet audio distance extrapolated to infinitely many embeddings of the generated clips.
 
+    A line is fitted to the distances of 15 random subsets against 1 / N.
+
     Args:
         reference: outputs for the recordings.
         estimate: outputs for the generated clips.
@@ -85,7 +87,9 @@ def fad_infinity(reference: Sequence[Any], estimate: Sequence[Any], seed: int = 
     if len(pooled) < 50:
         return Undefined(f"the extrapolation needs 50 embeddings of the estimates, there are {len(pooled)}")
     goal = Gaussian.of(refs)
-    sizes = np.unique(np.linspace(max(10, len(pooled) // 10), len(pooled), SIZES).astype(int))
+    # Below a few times D the distance is no line in 1 / N.
+    least = max(len(pooled) // 5, min(4 * pooled.shape[1], len(pooled) // 2))
+    sizes = np.unique(np.linspace(least, len(pooled), SIZES).astype(int))
     # One order for all sizes' draws: the figure depends on the clips and the seed, not on their order on the disk.
     rows = pooled[np.lexsort(pooled.T[:4])]
     random = np.random.default_rng(seed)
