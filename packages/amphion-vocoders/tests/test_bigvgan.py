@@ -100,7 +100,7 @@ def test_sizes_are_those_of_the_paper(name, millions):
     ("recipe", "name"),
     [
         ("bigvgan-24k", "bigvgan_24khz_100band"),
-        ("bigvgan-base-24k", "bigvgan_base_24khz_100band"),
+        ("bigvgan-24k-small", "bigvgan_base_24khz_100band"),
         ("bigvgan-v2-24k", "bigvgan_v2_24khz_100band_256x"),
         ("bigvgan-v2-44k-256x", "bigvgan_v2_44khz_128band_256x"),
         ("bigvgan-v2-44k-512x", "bigvgan_v2_44khz_128band_512x"),
