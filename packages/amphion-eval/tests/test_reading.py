@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from amphion_core import audio
+from amphion_eval.cache import Store
 from amphion_eval.pairing import Clip
-from amphion_eval.reading import analyse, read
+from amphion_eval.reading import Reader
 from amphion_eval.settings import Settings
 
 
@@ -14,24 +15,59 @@ def save(path, wav, rate=16000):
     return Clip(str(path))
 
 
+def read(clip, on_error="fail"):
+    return Reader(Settings(), on_error=on_error).sound(clip)
+
+
 def test_clip_that_pairs_share_is_analysed_once(tmp_path, voice):
-    clip = save(tmp_path / "a.wav", voice)
-    assert analyse(clip, 16000, Settings()) is analyse(clip, 16000, Settings())
+    reader, clip = Reader(Settings()), save(tmp_path / "a.wav", voice)
+    assert reader.analysis(clip, 16000) is reader.analysis(clip, 16000)
 
 
-def test_other_settings_and_rates_are_analyses_of_their_own(tmp_path, voice):
-    clip = save(tmp_path / "a.wav", voice)
-    first = analyse(clip, 16000, Settings())
-    assert analyse(clip, 16000, Settings(f0="dio")) is not first
-    assert len(analyse(clip, 8000, Settings()).wav) == len(first.wav) // 2
+def test_only_the_last_clips_are_kept_in_memory(tmp_path, voice):
+    reader = Reader(Settings(), memory=2)
+    clips = [save(tmp_path / f"{name}.wav", voice) for name in "abc"]
+    first, *_ = [reader.analysis(clip, 16000) for clip in clips]
+    assert reader.analysis(clips[2], 16000) is reader.analysis(clips[2], 16000)
+    assert reader.analysis(clips[0], 16000) is not first
+
+
+def test_analysis_at_another_rate_is_one_of_its_own(tmp_path, voice):
+    reader, clip = Reader(Settings()), save(tmp_path / "a.wav", voice)
+    assert len(reader.analysis(clip, 8000).wav) == len(reader.analysis(clip, 16000).wav) // 2
+
+
+def test_analyses_are_taken_from_the_store_without_decoding_again(tmp_path, voice, monkeypatch):
+    clip, store = save(tmp_path / "a.wav", voice), Store(tmp_path / "store")
+    made = Reader(Settings(f0="dio"), store=store).analysis(clip, 16000)
+    values = made.f0, made.energy, made.cepstra
+    monkeypatch.setattr(Clip, "load", None)
+    found = Reader(Settings(f0="dio"), store=store).analysis(clip, 16000)
+    assert all(np.array_equal(*both) for both in zip(values, (found.f0, found.energy, found.cepstra), strict=True))
+
+
+def test_store_tells_settings_and_content_apart(tmp_path, voice):
+    clip, store = save(tmp_path / "a.wav", voice), Store(tmp_path / "store")
+    by_dio = Reader(Settings(f0="dio"), store=store).analysis(clip, 16000).f0
+    by_pyin = Reader(Settings(), store=store).analysis(clip, 16000).f0
+    assert len(by_dio) != len(by_pyin)
+    save(tmp_path / "a.wav", 0 * voice)
+    assert not Reader(Settings(f0="dio"), store=store).analysis(clip, 16000).f0.any()
+
+
+def test_reason_of_an_analysis_that_there_is_none_of_is_kept_too(tmp_path, voice):
+    clip, store = save(tmp_path / "a.wav", 0 * voice), Store(tmp_path / "store")
+    for _ in range(2):
+        assert "silent" in Reader(Settings(), store=store).analysis(clip, 16000).cepstra.reason
 
 
 def test_file_that_was_written_anew_is_read_anew(tmp_path, voice):
     clip = save(tmp_path / "a.wav", voice)
-    before = read(clip).wav
+    reader = Reader(Settings())
+    before = reader.sound(clip).wav
     save(tmp_path / "a.wav", -voice)
     os.utime(tmp_path / "a.wav", ns=(1, 1))  # the clock of a file system may be coarser than this test is quick
-    assert np.allclose(read(clip).wav, -before)
+    assert np.allclose(reader.sound(clip).wav, -before)
 
 
 def test_channels_become_their_mean(tmp_path):

@@ -163,7 +163,12 @@ def test_provenance_says_what_is_needed_to_repeat(folders):
     report = score(find_pairs(*folders)[0], ["f0_rmse_cents", "mcd"], f0="dio", align="dtw", seed=5)
     said = report.provenance
     assert said["metrics"]["f0_rmse_cents"]["label"] == "f0_rmse_cents (dio, dtw)"
-    assert said["metrics"]["mcd"]["parameters"] == {"align": "dtw", "mcd_order": 24, "mcd_mask": None}
+    assert said["metrics"]["mcd"]["parameters"] == {
+        "align": "dtw",
+        "mcd_order": 24,
+        "mcd_f0": "harvest",
+        "mcd_mask": None,
+    }
     assert said["alignment"] == "dtw" and said["sample_rates"] == {"16000": 3} and said["bootstrap"]["seed"] == 5
     assert {"amphion-eval", "amphion-core", "numpy", "pyworld", "python"} <= set(said["versions"])
 

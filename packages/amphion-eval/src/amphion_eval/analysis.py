@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +14,16 @@ from amphion_eval.cepstrum import FRAME_PERIOD, SHORTEST, envelope, mel_cepstrum
 from amphion_eval.energy import HOP_LENGTH, frame_energy
 from amphion_eval.periodicity import periodicity
 from amphion_eval.settings import Settings
+from amphion_eval.spectral import resolution_distances
 from amphion_eval.values import Undefined
 from amphion_eval.waveform import delay
 
-__all__ = ["Analysis", "Contours", "PairAnalysis"]
+__all__ = ["Analysis", "Contours", "Keep", "PairAnalysis"]
+
+_T = TypeVar("_T")
+
+Keep: TypeAlias = Callable[[Any, Callable[[], Any]], Any]
+"""What an analysis depends on, and how it is computed, to its value: from where it is kept, or computed."""
 
 Contours = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Reference and estimate on common frames or samples."""
@@ -24,21 +32,39 @@ Contours = tuple[NDArray[np.float64], NDArray[np.float64]]
 class Analysis:
     """One clip; everything is computed at its first use and kept."""
 
-    def __init__(self, wav: ArrayLike, sample_rate: int, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        wav: ArrayLike | Callable[[], ArrayLike],
+        sample_rate: int,
+        settings: Settings | None = None,
+        *,
+        keep: Keep | None = None,
+    ) -> None:
         """Take a clip.
 
         Args:
-            wav: (T,) samples, finite.
+            wav: (T,) samples, finite; or what gives them when they are needed.
             sample_rate: Hz.
             settings: parameters of the analyses.
+            keep: asked for each analysis, with what it depends on and how it is computed; None computes.
         """
-        self.wav = np.asarray(wav, np.float64)
+        self._wav = wav
         self.sample_rate = sample_rate
         self.settings = settings or Settings()
+        self._keep: Keep = keep or (lambda _, compute: compute())
+
+    @cached_property
+    def wav(self) -> NDArray[np.float64]:
+        """(T,) samples."""
+        return np.asarray(self._wav() if callable(self._wav) else self._wav, np.float64)
 
     @cached_property
     def f0(self) -> NDArray[np.float64]:
         """(F,) Hz, 0 = unvoiced, every `f0_period` seconds."""
+        settings = self.settings
+        return self._kept(("f0", settings.f0, settings.f_min, settings.f_max), self._tracked)
+
+    def _tracked(self) -> NDArray[np.float64]:
         from amphion_core.features import pitch, trackers
 
         low, high = self.settings.f_min, self.settings.f_max
@@ -68,13 +94,16 @@ class Analysis:
     @cached_property
     def periodicity(self) -> NDArray[np.float64]:
         """(F,) periodicity by CREPE (extra `crepe`), 0 to 1, every 10 ms."""
-        low, high = self.settings.f_min, self.settings.f_max
-        return periodicity(self.wav, self.sample_rate, f_min=low, f_max=high, model=self.settings.crepe)
+        low, high, model = self.settings.f_min, self.settings.f_max, self.settings.crepe
+        return self._kept(
+            ("periodicity", low, high, model),
+            lambda: periodicity(self.wav, self.sample_rate, f_min=low, f_max=high, model=model),
+        )
 
     @cached_property
     def energy(self) -> NDArray[np.float64]:
         """(F,) linear energy, every 256 samples."""
-        return frame_energy(self.wav)
+        return self._kept(("energy",), lambda: frame_energy(self.wav))
 
     @cached_property
     def _envelope(self) -> NDArray[np.float64] | Undefined:
@@ -84,22 +113,39 @@ class Analysis:
             return Undefined(
                 f"{self.wav.size / self.sample_rate:.3f} s are shorter than the {SHORTEST} s of an envelope"
             )
-        return envelope(self.wav, self.sample_rate)
+        return envelope(self.wav, self.sample_rate, self.settings.mcd_f0)
 
     @cached_property
     def cepstra(self) -> NDArray[np.float64] | Undefined:
         """(F, D + 1) mel-cepstra every 5 ms, or why there are none."""
-        power = self._envelope
-        return power if isinstance(power, Undefined) else mel_cepstrum(power, self.sample_rate, self.settings.mcd_order)
+        settings = self.settings
+
+        def computed() -> NDArray[np.float64] | Undefined:
+            power = self._envelope
+            if isinstance(power, Undefined):
+                return power
+            return mel_cepstrum(power, self.sample_rate, settings.mcd_order)
+
+        return self._kept(("cepstra", settings.mcd_f0, settings.mcd_order), computed)
 
     @cached_property
     def loud(self) -> NDArray[np.bool_]:
         """(F,) frames of the mel-cepstra whose power is within `mcd_mask` dB of the clip's mean."""
-        power = self._envelope
-        if isinstance(power, Undefined) or self.settings.mcd_mask is None:
-            return np.ones(0 if isinstance(power, Undefined) else len(power), bool)
-        frames = power.mean(axis=1)
+        if self.settings.mcd_mask is None:
+            return np.ones(0 if isinstance(self.cepstra, Undefined) else len(self.cepstra), bool)
+
+        def computed() -> NDArray[np.float64]:
+            power = self._envelope
+            return np.zeros(0) if isinstance(power, Undefined) else np.asarray(power.mean(axis=1))
+
+        frames = self._kept(("power", self.settings.mcd_f0), computed)
+        if not len(frames):
+            return np.ones(0, bool)
         return np.asarray(10 * np.log10(frames / frames.mean()) >= -self.settings.mcd_mask)
+
+    def _kept(self, kind: tuple[Any, ...], compute: Callable[[], _T]) -> _T:
+        value: _T = self._keep(list(kind), compute)
+        return value
 
 
 class PairAnalysis:
@@ -173,6 +219,12 @@ class PairAnalysis:
             lag = self.delay
             ref, est = ref[max(0, -lag) :], est[max(0, lag) :]
         return cut(ref, est)
+
+    @cached_property
+    def stft_distances(self) -> list[tuple[float, float]] | Undefined:
+        """Spectral convergence and log magnitude distance of each resolution; what the metrics `mstft*` share."""
+        wavs = self.wavs()
+        return wavs if isinstance(wavs, Undefined) else resolution_distances(*wavs)
 
     @cached_property
     def delay(self) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from amphion_eval import cepstrum, duration, energy, pitch, sets, spectral, transcript, waveform
+from amphion_eval.analysis import PairAnalysis
 from amphion_eval.metric import Metric
 from amphion_eval.models import audio_catalogue
+from amphion_eval.values import Undefined
 
 __all__ = [
     "cer",
@@ -96,14 +98,28 @@ mcd = Metric(
     unit="dB",
     low=0.0,
     source="Kubichek, Mel-Cepstral Distance Measure for Objective Speech Quality Assessment, 1993",
-    parameters=("mcd_order", "mcd_mask", "align"),
+    parameters=("mcd_order", "mcd_f0", "mcd_mask", "align"),
 )
+
+
+def _of_stfts(pair: PairAnalysis, *, convergence: float, log_magnitude: float) -> float:
+    distances = pair.stft_distances
+    return distances if isinstance(distances, Undefined) else spectral.combined(distances, convergence, log_magnitude)
+
 
 _stft = partial(Metric, needs="wavs", low=0.0, source=_WAVEGAN, parameters=("max_delay",))
 
-mstft = _stft("mstft", spectral.mstft)
-mstft_spectral_convergence = _stft("mstft_spectral_convergence", spectral.mstft_spectral_convergence)
-mstft_log_magnitude = _stft("mstft_log_magnitude", spectral.mstft_log_magnitude)
+mstft = _stft("mstft", spectral.mstft, of_pair=partial(_of_stfts, convergence=1.0, log_magnitude=1.0))
+mstft_spectral_convergence = _stft(
+    "mstft_spectral_convergence",
+    spectral.mstft_spectral_convergence,
+    of_pair=partial(_of_stfts, convergence=1.0, log_magnitude=0.0),
+)
+mstft_log_magnitude = _stft(
+    "mstft_log_magnitude",
+    spectral.mstft_log_magnitude,
+    of_pair=partial(_of_stfts, convergence=0.0, log_magnitude=1.0),
+)
 
 _ratio = partial(Metric, needs="wavs", unit="dB", best="higher", parameters=("max_delay",))
 

@@ -7,6 +7,7 @@ power envelope is warped by the all-pass constant of the rate to order D; c_0 is
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,12 +53,13 @@ def mcd(reference: ArrayLike, estimate: ArrayLike) -> float:
     return float(_TO_DECIBELS * np.mean(np.linalg.norm(ref[:, 1:] - est[:, 1:], axis=1)))
 
 
-def envelope(wav: ArrayLike, sample_rate: int) -> NDArray[np.float64]:
+def envelope(wav: ArrayLike, sample_rate: int, tracker: Literal["harvest", "dio"] = "harvest") -> NDArray[np.float64]:
     """WORLD power envelope, every 5 ms.
 
     Args:
         wav: (T,) samples; at least 50 ms.
         sample_rate: Hz.
+        tracker: of the F0 that steers the windows; `dio` (with StoneMask) is no part of the definition of `mcd`.
 
     Returns:
         (F, n_fft // 2 + 1) power.
@@ -71,7 +73,10 @@ def envelope(wav: ArrayLike, sample_rate: int) -> NDArray[np.float64]:
     if samples.size < SHORTEST * sample_rate:
         raise ValueError(f"{samples.size} samples are shorter than the {SHORTEST} s that an envelope needs")
     world = pyworld()
-    f0, times = world.harvest(samples, sample_rate, F0_MIN, F0_MAX, 1000.0 * FRAME_PERIOD)
+    find = world.harvest if tracker == "harvest" else world.dio
+    f0, times = find(samples, sample_rate, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=1000.0 * FRAME_PERIOD)
+    if tracker == "dio":
+        f0 = world.stonemask(samples, f0, times, sample_rate)
     power: NDArray[np.float64] = world.cheaptrick(samples, f0, times, sample_rate)
     return power
 

@@ -13,7 +13,7 @@ from amphion_eval.model import Model
 from amphion_eval.settings import Settings
 from amphion_eval.values import Undefined
 
-__all__ = ["Metric", "Needs", "as_metric", "available", "find", "resolve"]
+__all__ = ["OF_MODELS", "OF_SETS", "OF_SOUND", "Metric", "Needs", "as_metric", "available", "find", "resolve"]
 
 Needs = Literal[
     "f0",
@@ -41,9 +41,25 @@ Of the estimate alone: its waveform and the rate (`clip`).
 Outputs of `models`, which a network gave before: of reference and estimate (`model`), of the estimate (`clip_model`),
 one output for both clips together (`pair_model`), of the prompt and the estimate (`prompt_model`), of the
 reconstructed prompt and the estimate (`reconstruction_model`), of the item's text and the estimate (`text_model`, of
-two networks). Lists of such outputs of all references and of all estimates (`sets`), or of all estimates
-(`clip_sets`): one figure for the whole run, none for an item.
+two networks). `texts` may name a recogniser as its model: its text stands in where an item has no transcript.
+Lists of such outputs of all references and of all estimates (`sets`), or of all estimates (`clip_sets`): one figure
+for the whole run (`SetFigure`), none for an item.
 """
+
+OF_SOUND: frozenset[Needs] = frozenset({"f0", "periodicity", "energy", "cepstra", "wavs", "clips", "clip"})
+"""Computed from audio, pair by pair."""
+
+OF_MODELS: frozenset[Needs] = frozenset(
+    {"model", "clip_model", "pair_model", "prompt_model", "reconstruction_model", "text_model"}
+)
+"""Computed from outputs of networks, item by item."""
+
+OF_SETS: frozenset[Needs] = frozenset({"sets", "clip_sets"})
+"""Computed from outputs of networks, once for a run."""
+
+_WITHOUT_REFERENCE = frozenset(
+    {"clip", "clip_model", "clip_sets", "text_model", "texts", "prompt_model", "reconstruction_model"}
+)
 
 Best = Literal["lower", "higher", "zero", "one"]
 
@@ -75,6 +91,8 @@ class Metric:
         requires: modules that the metric needs beyond the base install, with the extra that brings them.
         models: the networks whose outputs the function is given, by the settings of the run; the one of clips, and
             for `text_model` the one of texts before it.
+        of_pair: how the value comes out of what metrics share of a pair, where that is cheaper than the function and
+            the same.
     """
 
     name: str
@@ -90,6 +108,12 @@ class Metric:
     parameters: tuple[str, ...] = ()
     requires: tuple[tuple[str, str], ...] = ()
     models: Callable[[Settings], tuple[Model, ...]] | None = None
+    of_pair: Callable[[PairAnalysis], float] | None = None
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether a recording must stand beside each output."""
+        return self.needs not in _WITHOUT_REFERENCE
 
     def __call__(self, *arrays: Any, **options: Any) -> float:
         """The function itself."""
@@ -108,13 +132,22 @@ class Metric:
 
         Returns:
             A float; `Undefined` with the reason where there is no value.
+
+        Raises:
+            ValueError: the metric takes outputs of networks, see `of_outputs`.
         """
+        if self.needs in OF_MODELS | OF_SETS:
+            raise ValueError(f"{self.name} is computed from outputs of networks, not from two clips; use score")
         if self.needs == "texts":
             for name, text in (("reference text", pair.text), ("transcript", pair.transcript)):
                 if text is None:
                     return Undefined(f"there is no {name}")
             options = {"normalizer": pair.settings.normalizer, "language": pair.language}
             return self.function(pair.text, pair.transcript, **options)
+        if self.of_pair is not None:
+            return self.of_pair(pair)
+        if self.needs == "clip":
+            return self.function(pair.estimate.wav, pair.estimate.sample_rate)
         if self.needs == "clips":
             return self.function(pair.reference.wav, pair.estimate.wav, pair.sample_rate)
         arrays = _METHODS[self.needs](pair)
@@ -123,6 +156,20 @@ class Metric:
         if self.needs == "wavs" and _takes_rate(self.function):
             return self.function(*arrays, pair.sample_rate)
         return self.function(*arrays)
+
+    def of_outputs(self, *outputs: tuple[str, Any]) -> float:
+        """The value of an item from what networks gave for it.
+
+        Args:
+            outputs: what each is of, such as `reference`, and the output, in the order of the function's arguments.
+
+        Returns:
+            A float; `Undefined` where one of the outputs is.
+        """
+        for title, output in outputs:
+            if isinstance(output, Undefined):
+                return Undefined(f"{title}: {output.reason}")
+        return self.function(*(output for _, output in outputs))
 
 
 def as_metric(name: str, component: Any) -> Metric:

@@ -15,7 +15,7 @@ from typing import Any
 from amphion_core.atomic import atomic_writer
 from amphion_eval.statistics import Summary, summarize
 
-__all__ = ["ClipRecord", "Item", "Report", "load_report"]
+__all__ = ["ClipRecord", "Item", "Report", "item_line", "load_report"]
 
 _INFINITE = "\ue000infinite\ue000"  # stands for a number that JSON has no word for until the text is made
 
@@ -78,11 +78,13 @@ class Report:
         items: in the order of the pairs.
         provenance: versions, settings, definition of each metric, rates, alignment, what was left out.
         name: of the system that was scored.
+        figures: those of metrics of whole sets, which no item has.
     """
 
     items: Sequence[Item]
     provenance: Mapping[str, Any]
     name: str = "estimate"
+    figures: Mapping[str, Summary] = field(default_factory=dict)
     folder: Path | None = field(default=None, compare=False)
 
     @property
@@ -96,7 +98,9 @@ class Report:
         """Figures of the corpus by metric."""
         bootstrap = self.provenance["bootstrap"]
         return {
-            name: summarize(
+            name: self.figures[name]
+            if name in self.figures
+            else summarize(
                 [item.metrics[name] for item in self.items],
                 [item.counts.get(name) for item in self.items] if definition.get("rate") else None,
                 resamples=bootstrap["resamples"],
@@ -120,9 +124,7 @@ class Report:
         Args:
             path: file to write as well, whole or not at all.
         """
-        text = json.dumps(_marked(self.to_dict()), ensure_ascii=False, indent=1, allow_nan=False)
-        text = text.replace(f'"-{_INFINITE}"', "-1e999").replace(f'"{_INFINITE}"', "1e999") + "\n"
-        return _written(text, path)
+        return _written(_json(self.to_dict(), indent=1) + "\n", path)
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """One row an item, one column a metric, empty where undefined.
@@ -130,7 +132,7 @@ class Report:
         Args:
             path: file to write as well, whole or not at all.
         """
-        names = list(self.metrics)
+        names = [name for name in self.metrics if name not in self.figures]
         stream = io.StringIO(newline="")
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["id", *names, "undefined"])
@@ -175,12 +177,24 @@ def load_report(path: str | Path) -> Report:
         values = json.loads(path.read_text(encoding="utf-8"))
         items = [_item(row) for row in values["items"]]
         provenance = values["provenance"]
+        of_sets = [name for name, said in provenance["metrics"].items() if said.get("level") == "set"]
+        figures = {name: Summary.of(values["summary"][name]) for name in of_sets}
         for name in provenance["metrics"]:
             for item in items:
-                item.metrics[name]
-        return Report(items, provenance, values.get("name", path.stem), path.parent)
+                name in figures or item.metrics[name]
+        return Report(items, provenance, values.get("name", path.stem), figures, path.parent)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is no result of amphion-eval score --json: {error!r}") from None
+
+
+def item_line(item: Item) -> str:
+    """An item as one line of JSON, as `Report.to_json` writes it."""
+    return _json(_item_dict(item))
+
+
+def _json(value: Any, **layout: Any) -> str:
+    text = json.dumps(_marked(value), ensure_ascii=False, allow_nan=False, **layout)
+    return text.replace(f'"-{_INFINITE}"', "-1e999").replace(f'"{_INFINITE}"', "1e999")
 
 
 def _item_dict(item: Item) -> dict[str, Any]:

@@ -1,40 +1,38 @@
-"""Score pairs of clips: read, bring to one rate, analyse once, apply every metric, sum up."""
+"""Score pairs of clips: read, bring to one rate, analyse once, run networks, apply every metric, sum up."""
 
 from __future__ import annotations
 
 import logging
 import math
-import platform
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
-
-from amphion_eval import pool
-from amphion_eval.__about__ import __version__
-from amphion_eval.analysis import Analysis, PairAnalysis
+from amphion_eval.demand import Demand
+from amphion_eval.inference import Networks
+from amphion_eval.journal import Journal, Places, places
+from amphion_eval.measuring import Job, Measured, measure_all, sound_metrics
 from amphion_eval.metric import Metric, resolve
+from amphion_eval.model import Model
 from amphion_eval.pairing import Clip, Pair
-from amphion_eval.reading import OnError, Sound, analyse, read
+from amphion_eval.provenance import definition, provenance
+from amphion_eval.reading import OnError, Reader
 from amphion_eval.report import ClipRecord, Item, Report
 from amphion_eval.settings import Settings
-from amphion_eval.values import Rate, Undefined, reason_of
+from amphion_eval.values import Rate, reason_of
 
-__all__ = ["DEFAULT_METRICS", "score", "score_pair"]
+__all__ = ["DEFAULT_METRICS", "REFERENCE_FREE_METRICS", "definition", "score"]
 
 log = logging.getLogger(__name__)
 
-_TITLES = ("reference", "estimate")
-
 DEFAULT_METRICS = ("f0_rmse_cents", "f0_pearson_cents", "vuv_f1", "energy_rmse_db", "mcd", "mstft", "duration_error")
 """What is computed where nothing is asked for."""
+
+REFERENCE_FREE_METRICS = ("loudness",)
+"""What is computed where nothing is asked for and there are no recordings."""
+
+_T = TypeVar("_T")
 
 
 def score(
@@ -42,7 +40,14 @@ def score(
     metrics: Iterable[str | Metric] = DEFAULT_METRICS,
     *,
     settings: Settings | None = None,
+    models: Mapping[str, Model] | None = None,
+    references: Sequence[Clip] | None = None,
+    device: str = "auto",
+    batch: int | None = None,
     workers: int = 1,
+    cache: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
     bootstrap: int = 1000,
     seed: int = 0,
     name: str = "estimate",
@@ -54,20 +59,29 @@ def score(
 ) -> Report:
     """Score every pair with every metric.
 
-    The result does not depend on the number of workers.
+    Each clip is read and analysed once, whatever the number of pairs and metrics that use it. The result depends
+    neither on the number of workers nor on the order, and on the size of batches only within the rounding of networks.
 
     Args:
-        pairs: `find_pairs` and `read_pairs` make them; or two paths each, reference first.
+        pairs: `find_pairs`, `find_clips` and `read_pairs` make them; or two paths each, reference first.
         metrics: names, beginnings of names, or metrics; see `amphion_eval.metric.resolve`.
         settings: of the analyses.
-        workers: processes; more than 1 need a script that can be imported (`if __name__ == "__main__"`).
+        models: networks that stand in for others, by the names of these, such as small ones in tests.
+        references: recordings for metrics of sets, where these are not those of the pairs.
+        device: of networks: `auto`, `cpu`, `cuda` and the like.
+        batch: clips in a batch of a network at most; None goes by their length and the memory.
+        workers: processes for metrics of sound; more than 1 need a script that can be imported
+            (`if __name__ == "__main__"`).
+        cache: folder in which analyses, outputs of networks and values are kept for later runs; None keeps none.
+        out: folder in which each item is written to `items.jsonl` as soon as it is done.
+        resume: go on from what a run that was broken off left in `out`; with a cache that happens anyway.
         bootstrap: samples for the intervals; 0 for none.
         seed: of these samples.
         name: of the system that is scored, for tables.
         left_out: clips that were not paired, recorded in the result.
         pairing: how the pairs were found, recorded in the result.
         on_error: a file that can't be read ends the run (`fail`), or leaves its item undefined (`record`).
-        progress: show a bar on stderr.
+        progress: show bars on stderr.
         changes: single fields of `settings`, such as `f0="dio"` or `align="dtw"`.
 
     Returns:
@@ -76,109 +90,49 @@ def score(
     Raises:
         LookupError: unknown metrics.
         ValueError: no pairs, an id twice, a file that can't be read, or settings that make no sense.
+        FileNotFoundError: weights of a network are nowhere.
         MissingExtraError: a metric or tracker needs a package that is not installed.
     """
     settings = (settings or Settings()).updated(**changes) if changes else settings or Settings()
     chosen = resolve(metrics)
+    items = _checked(pairs)
+    demand = Demand(chosen, settings, models)
+    of_sound = sound_metrics(chosen)
+    with places(cache, out, resume=resume) as kept:
+        journal = Journal(out, resume=resume)
+        reader = Reader(settings, on_error=on_error, store=kept.store)
+        networks = Networks(reader, kept.scratch, device=device, batch=batch, replaced=models or (), progress=progress)
+        demand.ask(networks, items, references)
+        networks.run()
+        job = Job(of_sound, settings, on_error, _shared(items, kept, workers), kept.lasting)
+        made: dict[int, Item] = {}
+        measured = measure_all(items, job, workers) if of_sound else _unmeasured(items, networks)
+        for number, found in _bar(measured, len(items), progress):
+            values, transcript = demand.values(networks, items[number])
+            made[number] = _item(items[number], found, values, transcript, chosen)
+            journal.write(made[number])
+        figures = demand.figures(networks, items, references)
+        results = [made[number] for number in range(len(items))]
+        journal.finish(results)
+        used = {m.name: demand.networks_of(m) for m in (*demand.of_items, *demand.of_sets)}
+        said: dict[str, Any] = {
+            "pairing": pairing,
+            "left_out": list(left_out),
+            "bootstrap": {"resamples": bootstrap, "seed": seed, "level": 0.95},
+        }
+        if references is not None:
+            said["references"] = len(references)
+        return Report(results, provenance(chosen, settings, results, used, **said), name, figures)
+
+
+def _checked(pairs: Iterable[Pair | tuple[str | Path, str | Path]]) -> list[Pair]:
     items = [_as_pair(pair) for pair in pairs]
     if not items:
         raise ValueError("there is no pair to score")
     twice = [name for name, times in Counter(pair.id for pair in items).items() if times > 1]
     if twice:
         raise ValueError(f"ids must be unique; twice or more: {', '.join(twice[:10])}")
-    work = partial(score_pair, metrics=chosen, settings=settings, on_error=on_error)
-    results = list(_bar(_mapped(work, items, workers), len(items), progress))
-    provenance = _provenance(chosen, settings, results, bootstrap, seed, left_out, pairing)
-    return Report(results, provenance, name)
-
-
-def score_pair(pair: Pair, metrics: Sequence[Metric], settings: Settings, on_error: OnError = "fail") -> Item:
-    """Score one pair.
-
-    Args:
-        pair: what to read.
-        metrics: applied in this order.
-        settings: of the analyses.
-        on_error: what a file that can't be read does, as in `score`.
-
-    Raises:
-        ValueError: a file can't be read, or a metric failed; the message names the item.
-    """
-    notes: list[str] = []
-    fault: Undefined | None = None
-    rate: int | None = None
-    sides = [ClipRecord(clip.path, clip.key) for clip in (pair.reference, pair.estimate)]
-    analyses = [Analysis(np.zeros(0), 1, settings)] * 2
-    if any(metric.needs != "texts" for metric in metrics):
-        sounds = [_read(pair, clip, on_error) for clip in (pair.reference, pair.estimate)]
-        sides = [sound.record for sound in sounds]
-        for title, sound in zip(_TITLES, sounds, strict=True):
-            notes += [f"{title}: {note}" for note in sound.notes]
-            fault = fault or (Undefined(f"the {title} {sound.fault}") if sound.fault else None)
-        if fault is None:
-            rate = min(sound.sample_rate for sound in sounds)
-            analyses = [analyse(clip, rate, settings) for clip in (pair.reference, pair.estimate)]
-            changed = [
-                (title, s.sample_rate) for title, s in zip(_TITLES, sounds, strict=True) if s.sample_rate != rate
-            ]
-            notes += [f"{title}: resampled from {own} to {rate} Hz" for title, own in changed]
-    analysis = PairAnalysis(*analyses, text=pair.text, transcript=pair.transcript, language=pair.language)
-    values: dict[str, float] = {}
-    for metric in metrics:
-        if fault is not None and metric.needs != "texts":
-            values[metric.name] = fault
-            continue
-        try:
-            values[metric.name] = metric.of(analysis)
-        except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-            raise ValueError(f"{pair.id}: the metric {metric.name} failed: {error}") from error
-    if settings.max_delay and fault is None and analysis.__dict__.get("delay"):
-        notes.append(f"estimate: a delay of {analysis.delay} samples was taken out for metrics of waveforms")
-    return Item(
-        id=pair.id,
-        metrics={name: None if math.isnan(value) else float(value) for name, value in values.items()},
-        undefined={name: reason for name, value in values.items() if (reason := reason_of(value)) is not None},
-        counts={name: (value.count, value.total) for name, value in values.items() if isinstance(value, Rate)},
-        reference=sides[0],
-        estimate=sides[1],
-        sample_rate=rate,
-        notes=tuple(notes),
-        text=pair.text,
-        transcript=pair.transcript,
-        speaker=pair.speaker,
-    )
-
-
-def _read(pair: Pair, clip: Clip, on_error: OnError) -> Sound:
-    try:
-        return read(clip, on_error)
-    except ValueError as error:
-        raise ValueError(f"{pair.id}: {error}") from error
-
-
-def _mapped(work: partial[Item], pairs: list[Pair], workers: int) -> Iterator[Item]:
-    if workers <= 1 or len(pairs) == 1:
-        yield from map(work, pairs)
-        return
-    # Fresh processes: a fork of a process that has threads (torch, a notebook) can hang.
-    executor = ProcessPoolExecutor(min(workers, len(pairs)), get_context("spawn"), pool.prepare)
-    try:
-        with pool.single_threaded():
-            yield from executor.map(work, pairs, chunksize=max(1, min(8, len(pairs) // (4 * workers))))
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "a worker process ended on its own, most likely for lack of memory; use fewer workers (--workers 1)"
-        ) from error
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _bar(results: Iterator[Item], total: int, shown: bool) -> Iterable[Item]:
-    if not shown:
-        return results
-    from tqdm import tqdm
-
-    return tqdm(results, total=total, unit="pair", desc="score")
+    return items
 
 
 def _as_pair(pair: Pair | tuple[str | Path, str | Path]) -> Pair:
@@ -188,71 +142,51 @@ def _as_pair(pair: Pair | tuple[str | Path, str | Path]) -> Pair:
     return Pair(Path(estimate).stem, Clip(str(reference)), Clip(str(estimate)))
 
 
-def _provenance(
-    metrics: Sequence[Metric],
-    settings: Settings,
-    items: Sequence[Item],
-    bootstrap: int,
-    seed: int,
-    left_out: Sequence[str],
-    pairing: str,
-) -> dict[str, Any]:
-    values = settings.to_dict()
-    rates = Counter(str(item.sample_rate) for item in items if item.sample_rate)
-    return {
-        "metrics": {metric.name: definition(metric, settings) for metric in metrics},
-        "settings": values,
-        "alignment": settings.align,
-        "sample_rates": dict(sorted(rates.items())),
-        "resampled": sum(any("resampled" in note for note in item.notes) for item in items),
-        "pairing": pairing,
-        "left_out": list(left_out),
-        "bootstrap": {"resamples": bootstrap, "seed": seed, "level": 0.95},
-        "versions": {"amphion-eval": __version__, "python": platform.python_version(), **_versions(metrics, settings)},
-    }
+def _shared(pairs: Sequence[Pair], kept: Places, workers: int) -> Path | None:
+    """The folder of analyses, where something would be analysed twice without it or a later run may take them."""
+    if kept.lasting:
+        return kept.store.folder
+    used = Counter(clip for pair in pairs for clip in {pair.reference, pair.estimate} if clip.path)
+    return kept.store.folder if any(times > 1 for times in used.values()) else None
 
 
-def definition(metric: Metric, settings: Settings) -> dict[str, Any]:
-    """What a result says of a metric.
-
-    Args:
-        metric: the metric.
-        settings: those that it was computed with.
-    """
-    parameters = {name: value for name, value in settings.to_dict().items() if name in metric.parameters}
-    said = [str(parameters[name]) for name in ("f0",) if name in parameters]
-    said += [f"order {parameters['mcd_order']}"] if "mcd_order" in parameters else []
-    said += [f"frames within {parameters['mcd_mask']} dB"] if parameters.get("mcd_mask") else []
-    said += ["dtw"] if parameters.get("align") == "dtw" else []
-    return {
-        "label": f"{metric.name} ({', '.join(said)})" if said else metric.name,
-        "version": metric.version,
-        "unit": metric.unit,
-        "low": metric.low if math.isfinite(metric.low) else None,
-        "high": metric.high if math.isfinite(metric.high) else None,
-        "best": metric.best,
-        "rate": metric.rate,
-        "description": metric.description,
-        "source": metric.source,
-        "parameters": parameters,
-    }
+def _unmeasured(pairs: Sequence[Pair], networks: Networks) -> Iterator[tuple[int, Measured]]:
+    """What is known of clips where no metric of sound is computed."""
+    for number, pair in enumerate(pairs):
+        reference, estimate = (networks.known(clip) for clip in (pair.reference, pair.estimate))
+        yield (
+            number,
+            Measured(
+                {},
+                reference.record if reference is not None else ClipRecord(pair.reference.path, pair.reference.key),
+                estimate.record if estimate is not None else ClipRecord(pair.estimate.path, pair.estimate.key),
+            ),
+        )
 
 
-def _versions(metrics: Sequence[Metric], settings: Settings) -> dict[str, str]:
-    wanted = ["amphion-core", "numpy", "scipy", "soundfile", "soxr"]
-    if any(metric.needs == "cepstra" for metric in metrics) or settings.f0 in ("dio", "harvest"):
-        wanted.append("pyworld")
-    if settings.f0 == "praat":
-        wanted.append("praat-parselmouth")
-    if settings.f0 == "crepe" or any(metric.requires for metric in metrics):
-        wanted += ["torch", "torchcrepe"]
-    wanted += sorted(
-        {module.partition(".")[0].replace("_", "-") for m in metrics for module in [m.function.__module__]}
+def _item(
+    pair: Pair, found: Measured, values: Mapping[str, float], transcript: str | None, metrics: Sequence[Metric]
+) -> Item:
+    both = {**found.values, **values}
+    ordered = {metric.name: both[metric.name] for metric in metrics if metric.name in both}
+    return Item(
+        id=pair.id,
+        metrics={name: None if math.isnan(value) else float(value) for name, value in ordered.items()},
+        undefined={name: reason for name, value in ordered.items() if (reason := reason_of(value)) is not None},
+        counts={name: (value.count, value.total) for name, value in ordered.items() if isinstance(value, Rate)},
+        reference=found.reference,
+        estimate=found.estimate,
+        sample_rate=found.sample_rate,
+        notes=found.notes,
+        text=pair.text,
+        transcript=transcript,
+        speaker=pair.speaker,
     )
-    found = {}
-    for package in wanted:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+
+
+def _bar(results: Iterator[_T], total: int, shown: bool) -> Iterable[_T]:
+    if not shown:
+        return results
+    from tqdm import tqdm
+
+    return tqdm(results, total=total, unit="pair", desc="score")

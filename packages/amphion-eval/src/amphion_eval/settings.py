@@ -27,6 +27,8 @@ class Settings(Config):
         align: how frames are paired: `none`, `cut` to the shorter, or `dtw` on mel-cepstra. Metrics of waveforms cut
             in every case but `none`.
         mcd_order: last mel-cepstral coefficient, D.
+        mcd_f0: tracker that steers the envelopes of the mel-cepstral distortion; `dio` takes a tenth of the time and is
+            another definition, with other values.
         mcd_mask: only frames whose envelope power lies within so many dB of the clip's mean count in the mel-cepstral
             distortion; None counts all.
         max_delay: an estimate that lags by up to so many seconds is shifted before metrics of waveforms; 0 never.
@@ -45,6 +47,7 @@ class Settings(Config):
     f_max: float = Field(1100.0, gt=0)
     align: Alignment = "cut"
     mcd_order: int = Field(24, ge=1, le=100)
+    mcd_f0: Literal["harvest", "dio"] = "harvest"
     mcd_mask: float | None = Field(None, gt=0)
     max_delay: float = Field(0.0, ge=0, le=10)
     crepe: Literal["full", "tiny"] = "full"

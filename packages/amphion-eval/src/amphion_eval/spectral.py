@@ -13,6 +13,7 @@ from amphion_eval.values import Undefined
 __all__ = [
     "RESOLUTIONS",
     "Resolution",
+    "combined",
     "magnitude_stft",
     "mstft",
     "mstft_log_magnitude",
@@ -137,6 +138,19 @@ def _distances(ref: NDArray[np.float64], est: NDArray[np.float64], resolution: R
     return float(convergence), float(np.mean(np.abs(np.log(ref_magnitude / est_magnitude))))
 
 
+def combined(distances: Sequence[tuple[float, float]], convergence: float = 1.0, log_magnitude: float = 1.0) -> float:
+    """Mean over the resolutions of the two distances, each times its weight.
+
+    Args:
+        distances: as `resolution_distances` gives.
+        convergence: weight of the spectral convergence.
+        log_magnitude: weight of the log magnitude distance.
+    """
+    if distances[0][0] != distances[0][0]:
+        return distances[0][0]
+    return float(np.mean([convergence * c + log_magnitude * m for c, m in distances]))
+
+
 def _mean(
     reference: ArrayLike,
     estimate: ArrayLike,
@@ -144,7 +158,4 @@ def _mean(
     convergence: float,
     log_magnitude: float,
 ) -> float:
-    distances = resolution_distances(reference, estimate, resolutions)
-    if distances[0][0] != distances[0][0]:
-        return distances[0][0]
-    return float(np.mean([convergence * c + log_magnitude * m for c, m in distances]))
+    return combined(resolution_distances(reference, estimate, resolutions), convergence, log_magnitude)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,9 @@ class Summary:
         maximum: None without any item.
         pooled: for rates, summed counts over summed totals: the figure to quote.
         pooled_ci95: its bootstrap 95 % interval, items drawn.
+        details: of a figure of whole sets: further numbers, such as the fit behind an extrapolation.
+        notes: of such a figure: what a reader must know.
+        undefined: why such a figure has no value.
     """
 
     mean: float | None
@@ -41,6 +44,32 @@ class Summary:
     maximum: float | None = None
     pooled: float | None = None
     pooled_ci95: tuple[float, float] | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    undefined: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Summary:
+        """The figures that `to_dict` made.
+
+        Raises:
+            KeyError: there is no mean or count among them.
+        """
+        ends = {name: tuple(values[name]) if values.get(name) else None for name in ("ci95", "pooled_ci95")}
+        return cls(
+            mean=values["mean"],
+            n=values["n"],
+            n_undefined=values["n_undefined"],
+            std=values.get("std"),
+            median=values.get("median"),
+            minimum=values.get("min"),
+            maximum=values.get("max"),
+            pooled=values.get("pooled"),
+            details=values.get("details", {}),
+            notes=tuple(values.get("notes", ())),
+            undefined=values.get("undefined", ""),
+            **ends,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; the pooled figures only where there are any."""
@@ -57,7 +86,8 @@ class Summary:
         if self.pooled is not None:
             values["pooled"] = self.pooled
             values["pooled_ci95"] = list(self.pooled_ci95) if self.pooled_ci95 else None
-        return values
+        said = {"details": dict(self.details), "notes": list(self.notes), "undefined": self.undefined}
+        return values | {name: value for name, value in said.items() if value}
 
     @property
     def figure(self) -> float | None:
