@@ -17,6 +17,7 @@ from amphion_core.discriminators import (
     MultiScaleStftDiscriminator,
     MultiScaleSubBandConstantQDiscriminator,
 )
+from amphion_core.features.mu_law import label_to_wav, mu_law_compress, mu_law_expand, wav_to_label
 from amphion_core.features.stft import stft
 from amphion_core.hub import load_weights
 from amphion_core.losses import (
@@ -38,12 +39,16 @@ from amphion_core.losses import (
     spread_discriminator_loss,
     spread_generator_loss,
 )
+from amphion_core.losses.logistics import mixture_of_logistics_loss, sample_mixture_of_logistics
 from amphion_core.testing.mel_cases import run_mel
 from amphion_vocoders import released
 from amphion_vocoders.bigvgan import BigVGAN
+from amphion_vocoders.generation import draw_block
 from amphion_vocoders.hifigan import HiFiGAN
 from amphion_vocoders.nsf_hifigan import NsfHiFiGAN
 from amphion_vocoders.vocos import Vocos
+from amphion_vocoders.wavenet import WaveNet
+from amphion_vocoders.wavernn import WaveRNN
 
 
 def test_numbers_are_those_of_the_original(golden_case):
@@ -92,6 +97,16 @@ def nsf_hifigan_with_source(config, weights):
 def vocos(config, weights):
     settings = released.vocos_config(config)
     return Vocos(settings), released.vocos_weights(weights, settings)
+
+
+def wavenet(config, weights):
+    settings = released.wavenet_config(config)
+    return WaveNet(settings), released.wavenet_weights(weights, settings)
+
+
+def wavernn(config, weights):
+    settings = released.wavernn_config(config)
+    return WaveRNN(settings), released.wavernn_weights(weights, settings)
 
 
 def mpd(config, weights):
@@ -213,6 +228,59 @@ def check_conditional_vocos(case):
     case.check("audio", model.head(hidden))
 
 
+def check_wavenet(case):
+    model = _loaded(wavenet, case)
+    signal, mel = case.inputs["audio"], case.inputs["mel"]
+    one_hot = model.config.input == "one_hot"
+    signal = label_to_wav(signal.argmax(1), signal.shape[1]) if one_hot else signal[:, 0]
+    condition = model.condition(mel)
+    case.check("mid.upsampled_mel", condition)
+    first = model.first(model.encode(signal))
+    case.check("mid.first", first)
+    case.check("mid.layer0", model.layers[0](first, condition)[0])
+    logits = model(signal, mel)
+    case.check("logits", logits)
+    if "probabilities" in case.outputs:
+        case.check("probabilities", logits.softmax(1))
+    _check_losses_of_samples(case, model, logits, signal)
+    classes = model.config.output.classes
+    _check_drawn(case, model, condition, label_to_wav(torch.tensor(classes // 2), classes).item() if one_hot else 0.0)
+
+
+def check_wavernn(case):
+    model = _loaded(wavernn, case)
+    signal, mel = case.inputs["audio"], case.inputs["mel"]
+    condition = model.condition(mel)
+    bands = model.config.mel.n_mels
+    case.check("mid.upsampled_mel", condition[:, :bands].mT)
+    case.check("mid.aux", condition[:, bands:].mT)
+    logits = model(signal, mel)
+    case.check("logits", logits.mT)
+    _check_losses_of_samples(case, model, logits, signal)
+    _check_drawn(case, model, condition, 0.0)
+
+
+def check_mixture_of_logistics(case):
+    inputs, classes = case.inputs, 2 ** case.config["bits"]
+    parameters, target = inputs["y_hat"], inputs["y"][..., 0]
+    for name in case.outputs:
+        if name.startswith("loss_"):
+            _, grid, kind = name.split("_")
+            reduction = "sum" if kind == "sum" else "none"
+            loss = mixture_of_logistics_loss(parameters, target, classes=int(grid), reduction=reduction)
+            case.check(name, loss.reshape(case.outputs[name].shape))
+    numbers = inputs["uniform_mixture"], inputs["uniform_logistic"]
+    for name, least in (("sample_clamped", -7.0), ("sample_unclamped", None)):
+        case.check(name, sample_mixture_of_logistics(parameters.mT, *numbers, log_scale_min=least))
+    wav = inputs["mulaw.audio"]
+    companded = mu_law_compress(wav, classes)
+    case.check("mulaw.compressed", companded)
+    case.check("mulaw.expanded", mu_law_expand(companded, classes))
+    labels = wav_to_label(wav, classes, rounding="down")
+    case.check("mulaw.label", labels)
+    case.check("mulaw.label_to_audio", label_to_wav(labels, classes, wav.dtype))
+
+
 def check_pair(build, *, flat=True):
     """Discriminators whose original took the real and the fake waveform at once.
 
@@ -313,6 +381,37 @@ def check_losses(case):
         case.check(name, figure.reshape(1))
 
 
+def _check_losses_of_samples(case, model, logits, signal):
+    predicted, target = logits[:, :, :-1], signal[:, 1:]
+    if "loss_ce" in case.outputs:
+        labels = case.inputs["labels"] if "labels" in case.inputs else wav_to_label(signal, logits.shape[1])
+        case.check("loss_ce", nn.functional.cross_entropy(predicted, labels[:, 1:]).reshape(1))
+    if "loss_mol_sum" in case.outputs:
+        total = mixture_of_logistics_loss(predicted, target, classes=256, reduction="sum")
+        case.check("loss_mol_sum", total.reshape(1))
+    if "loss_mol_elementwise" in case.outputs:
+        case.check("loss_mol_elementwise", model.output.loss(predicted, target, "none")[..., None])
+    if "loss_mol_mean" in case.outputs:
+        case.check("loss_mol_mean", model.output.loss(predicted, target).reshape(1))
+
+
+def _check_drawn(case, model, condition, start):
+    """What is drawn one sample after the other with the numbers of the case."""
+    if "uniform" in case.inputs:
+        numbers = case.inputs["uniform"][..., None]
+    else:
+        numbers = torch.cat([case.inputs["uniform_mixture"], case.inputs["uniform_logistic"][..., None]], -1)
+    rows, count, _ = numbers.shape
+    first = torch.full((rows, 1), start)
+    steps, numbers = model.steps(rows), numbers.transpose(0, 1)
+    drawn, last = draw_block(steps, model.output, condition[:, :, :count], first, numbers)
+    drawn = torch.cat([drawn[:, 1:], last], dim=1)
+    expected = case.outputs["generated"]
+    if not expected.is_floating_point() or expected.abs().max() > 1:  # classes themselves
+        drawn = wav_to_label(drawn, model.config.output.classes).to(expected)
+    case.check("generated", drawn)
+
+
 def _loaded(build, case):
     weights = dict(case.weights)
     recipe = case.spec.get("weights_recipe")
@@ -346,7 +445,9 @@ def _numbered(tensors, prefix):
 
 
 # What checkpoints hold though it follows from the configuration.
-COMPUTED = re.compile(r"sample\.(lowpass\.)?filter|istft\.window|spec_transform\.window|cqt_transform\.|resample\.kernel")
+COMPUTED = re.compile(
+    r"sample\.(lowpass\.)?filter|istft\.window|spec_transform\.window|cqt_transform\.|resample\.kernel"
+)
 
 ADAPTERS = {
     "hifigan": check_hifigan,
@@ -363,9 +464,14 @@ ADAPTERS = {
     "mssbcqtd": check_pair(mssbcqtd, flat=False),
     "vocos_mpd": check_single(vocos_mpd, flat=True),
     "vocos_specd": check_single(vocos_specd, flat=False),
+    "wavenet": check_wavenet,
+    "wavernn": check_wavernn,
+    "mixture_of_logistics": check_mixture_of_logistics,
     "losses": check_losses,
 }
 KEYS = {
+    "wavenet": wavenet,
+    "wavernn": wavernn,
     "hifigan": hifigan,
     "hifigan_original": hifigan,
     "bigvgan": bigvgan,

@@ -8,11 +8,17 @@ from .griffin_lim import GriffinLimConfig as GriffinLimConfig
 from .hifigan import HiFiGAN as HiFiGAN
 from .hifigan import HiFiGANConfig as HiFiGANConfig
 from .inference import synthesize as synthesize
+from .likelihood import AutoregressiveVocoderRecipe as AutoregressiveVocoderRecipe
+from .likelihood import AutoregressiveVocoderTask as AutoregressiveVocoderTask
 from .nsf_hifigan import NsfHiFiGAN as NsfHiFiGAN
 from .nsf_hifigan import NsfHiFiGANConfig as NsfHiFiGANConfig
 from .task import VocoderRecipe as VocoderRecipe
 from .task import VocoderTask as VocoderTask
 from .vocos import Vocos as Vocos
 from .vocos import VocosConfig as VocosConfig
+from .wavenet import WaveNet as WaveNet
+from .wavenet import WaveNetConfig as WaveNetConfig
+from .wavernn import WaveRNN as WaveRNN
+from .wavernn import WaveRNNConfig as WaveRNNConfig
 from .world import World as World
 from .world import WorldConfig as WorldConfig

@@ -11,6 +11,10 @@ from .mel import mel_spectrogram as mel_spectrogram
 from .mel import normalize_mel as normalize_mel
 from .mel_config import MEL_PRESETS as MEL_PRESETS
 from .mel_config import MelConfig as MelConfig
+from .mu_law import label_to_wav as label_to_wav
+from .mu_law import mu_law_compress as mu_law_compress
+from .mu_law import mu_law_expand as mu_law_expand
+from .mu_law import wav_to_label as wav_to_label
 from .pitch import cents as cents
 from .pitch import coarse_f0 as coarse_f0
 from .pitch import f0 as f0

@@ -24,3 +24,9 @@ from .settings import mel_config as mel_config
 from .vocos import load_vocos as load_vocos
 from .vocos import vocos_config as vocos_config
 from .vocos import vocos_weights as vocos_weights
+from .wavenet import load_wavenet as load_wavenet
+from .wavenet import wavenet_config as wavenet_config
+from .wavenet import wavenet_weights as wavenet_weights
+from .wavernn import load_wavernn as load_wavernn
+from .wavernn import wavernn_config as wavernn_config
+from .wavernn import wavernn_weights as wavernn_weights

@@ -1,0 +1,131 @@
+"""What an autoregressive network predicts of the next sample: classes or a mixture of logistics.
+
+A network works on a *signal* in [-1, 1]: the waveform itself, or for `mulaw` its companded form; with classes the
+signal lies on their grid.
+
+Source: van den Oord et al., "WaveNet: A Generative Model for Raw Audio", 2016, arXiv:1609.03499 (mu-law classes);
+Salimans et al., "PixelCNN++", 2017, arXiv:1701.05517 and Shen et al., "Natural TTS Synthesis by Conditioning WaveNet on
+Mel Spectrogram Predictions", 2018, arXiv:1712.05884 (mixtures).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from amphion_core.config import Config
+from amphion_core.features.mu_law import label_to_wav, mu_law_compress, mu_law_expand, wav_to_label
+from amphion_core.losses.logistics import mixture_of_logistics_loss, sample_mixture_of_logistics
+
+__all__ = ["Output", "OutputConfig"]
+
+EDGE = 1e-5
+"""Uniform numbers keep this distance from 0 and 1, where logarithms end."""
+
+
+class OutputConfig(Config):
+    """The distribution of a sample.
+
+    Attributes:
+        kind: `mulaw`: classes of the companded sample; `raw`: classes of the sample; `mol`: mixture of logistics.
+        classes: of `mulaw` and `raw`, 2 to the power of the bits.
+        mixtures: components of `mol`.
+        log_scale_min: least logarithm of a component's scale.
+    """
+
+    kind: Literal["mulaw", "raw", "mol"] = "mulaw"
+    classes: int = Field(1024, ge=2)
+    mixtures: int = Field(10, ge=1)
+    log_scale_min: float = -7.0
+
+    @property
+    def channels(self) -> int:
+        """What the network gives for each sample."""
+        return 3 * self.mixtures if self.kind == "mol" else self.classes
+
+    @property
+    def draws(self) -> int:
+        """Uniform numbers that a sample is made of."""
+        return self.mixtures + 1 if self.kind == "mol" else 1
+
+
+class Output:
+    """The distribution at work: signals of waveforms and back, likelihood, drawing.
+
+    Args:
+        config: which one.
+        temperature: 1 draws from the distribution; less makes drawing (not the likelihood) more certain.
+    """
+
+    def __init__(self, config: OutputConfig, temperature: float = 1.0) -> None:
+        self.config = config
+        self.temperature = temperature
+
+    def signal(self, wav: Tensor) -> Tensor:
+        """What the network works on, of samples in [-1, 1]; others count as the ends."""
+        wav = wav.clamp(-1, 1)
+        if self.config.kind == "mol":
+            return wav
+        classes = self.config.classes
+        companded = mu_law_compress(wav, classes) if self.config.kind == "mulaw" else wav
+        return label_to_wav(wav_to_label(companded, classes), classes, wav.dtype)
+
+    def wav(self, signal: Tensor) -> Tensor:
+        """Samples of a signal."""
+        return mu_law_expand(signal, self.config.classes) if self.config.kind == "mulaw" else signal
+
+    def loss(self, logits: Tensor, signal: Tensor, reduction: Literal["mean", "none"] = "mean") -> Tensor:
+        """Negative log-likelihood.
+
+        Args:
+            logits: (B, channels, T).
+            signal: (B, T) that they should predict, at the same places.
+            reduction: `mean` over all samples, or `none`.
+
+        Returns:
+            Nats per sample, a scalar or (B, T). A mixture counts 65536 classes of the sample, so figures of different
+            kinds don't compare.
+        """
+        if self.config.kind == "mol":
+            return mixture_of_logistics_loss(
+                logits, signal, log_scale_min=self.config.log_scale_min, reduction=reduction
+            )
+        return F.cross_entropy(logits, wav_to_label(signal, self.config.classes), reduction=reduction)
+
+    def draw(self, logits: Tensor, uniform: Tensor) -> Tensor:
+        """The next sample of the signal.
+
+        Args:
+            logits: (N, channels).
+            uniform: (N or 1, draws) in [0, 1).
+
+        Returns:
+            (N, 1).
+        """
+        if self.config.kind == "mol":
+            return self._draw_mixture(logits, uniform)
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        reached = torch.cumsum(torch.softmax(logits, -1), -1)
+        # The number of cumulative probabilities below the number; rounding must not lead beyond the last class.
+        label = torch.searchsorted(reached, uniform.expand(reached.shape[0], 1).contiguous()).clamp_(
+            max=self.config.classes - 1
+        )
+        return label_to_wav(label, self.config.classes, logits.dtype)
+
+    def uniform(self, count: int, generator: Generator) -> Tensor:
+        """Numbers (count, draws) to draw samples with, on the generator's device."""
+        numbers = torch.rand(count, self.config.draws, generator=generator, device=generator.device)
+        return numbers.clamp_(EDGE, 1 - EDGE) if self.config.kind == "mol" else numbers
+
+    def _draw_mixture(self, parameters: Tensor, uniform: Tensor) -> Tensor:
+        mixture, logistic = uniform[:, :-1], uniform[:, -1].expand(parameters.shape[0])
+        if self.temperature != 1.0:
+            spread = torch.log(logistic) - torch.log1p(-logistic)
+            logistic = torch.sigmoid(self.temperature * spread)
+        low = self.config.log_scale_min
+        return sample_mixture_of_logistics(parameters, mixture, logistic, log_scale_min=low)[:, None]
