@@ -23,6 +23,12 @@ def tone(f0=150.0, seconds=0.5, rate=RATE, gain=0.1):
     return gain * wav * np.clip(np.minimum(t, seconds - t) * 20, 0, 1)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No test takes anything from the cache of another, or of the user."""
+    monkeypatch.setenv("AMPHION_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(name="tone")
 def tone_fixture():
     """The function that makes it: pitch in Hz, seconds, rate, gain."""

@@ -66,8 +66,8 @@ def test_doctor_says_what_works():
     assert any(line.split() == ["metric", "mcd", "works"] for line in lines)
 
 
-def test_neither_folders_nor_table_is_wrong_usage():
-    assert call("score").exit_code == 2 and call("score", "only-one").exit_code == 2
+def test_neither_folders_nor_table_is_wrong_usage(folders):
+    assert call("score").exit_code == 2 and call("score", *folders, "--pairs", "t.csv").exit_code == 2
 
 
 def run(code, *arguments, **environment):

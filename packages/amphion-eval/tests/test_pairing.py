@@ -5,7 +5,7 @@ import pytest
 
 from amphion_core import audio
 from amphion_core.data import Record, write_shards
-from amphion_eval.pairing import PairingError, find_pairs, mispair, read_pairs
+from amphion_eval.pairing import PairingError, find_estimates, find_pairs, mispair
 
 WAV = np.full(1600, 0.1, np.float32)
 
@@ -103,53 +103,6 @@ def test_shards_are_paired_by_id_and_bring_text_and_speaker(tmp_path):
     assert rate == 16000 and np.allclose(wav, WAV, atol=1e-4)  # 16 bits
 
 
-TABLES = {
-    "pairs.csv": "id,reference,estimate,text,transcript\n1,x.wav,y.wav,hello,hallo\n",
-    "pairs.tsv": "id\treference\testimate\ttext\ttranscript\n1\tx.wav\ty.wav\thello\thallo\n",
-    "pairs.jsonl": '{"id": "1", "reference": "x.wav", "estimate": "y.wav", "text": "hello", "transcript": "hallo"}\n\n',
-}
-
-
-@pytest.mark.parametrize("name", TABLES)
-def test_table_gives_pairs_below_its_folder(tmp_path, name):
-    fill(tmp_path, "x.wav", "y.wav")
-    (tmp_path / name).write_text(TABLES[name])
-    (pair,) = read_pairs(tmp_path / name)
-    assert (pair.id, pair.text, pair.transcript) == ("1", "hello", "hallo")
-    assert pair.reference.path == (tmp_path / "x.wav").as_posix()
-
-
-def test_row_without_id_takes_the_name_of_its_estimate(tmp_path):
-    fill(tmp_path, "x.wav", "y.wav")
-    (tmp_path / "t.csv").write_text("reference,estimate\nx.wav,y.wav\n")
-    assert read_pairs(tmp_path / "t.csv")[0].id == "y"
-
-
-def test_all_faults_of_a_table_are_named_at_once(tmp_path):
-    fill(tmp_path, "x.wav")
-    (tmp_path / "t.csv").write_text("id,reference,estimate\n1,x.wav,gone.wav\n2,,x.wav\n3,x.wav,x.wav\n3,x.wav,x.wav\n")
-    with pytest.raises(PairingError, match=r"(?s)3 faults.*row 2.*gone\.wav.*row 3.*reference.*row 5.*3 stands twice"):
-        read_pairs(tmp_path / "t.csv")
-
-
-@pytest.mark.parametrize(("text", "message"), [("{]", "1: not JSON"), ("[1]", "JSON object"), ("", "no row")])
-def test_table_that_is_none_is_refused(tmp_path, text, message):
-    (tmp_path / "t.jsonl").write_text(text)
-    with pytest.raises(PairingError, match=message):
-        read_pairs(tmp_path / "t.jsonl")
-
-
-def test_table_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"t\.csv"):
-        read_pairs(tmp_path / "t.csv")
-
-
-def test_row_of_texts_needs_no_audio_and_may_call_the_transcript_hypothesis(tmp_path):
-    (tmp_path / "t.csv").write_text("id,text,hypothesis\n1,hello,\n")
-    (pair,) = read_pairs(tmp_path / "t.csv")
-    assert (pair.text, pair.transcript, pair.reference.path) == ("hello", "", "")
-
-
 def test_wrong_partner_is_the_next_item_and_brings_its_text(tmp_path):
     ref, est = (fill(tmp_path / name, "a.wav", "b.wav") for name in ("ref", "est"))
     (ref / "b.txt").write_text("of b")
@@ -161,3 +114,16 @@ def test_wrong_partner_is_the_next_item_and_brings_its_text(tmp_path):
 def test_single_item_has_no_wrong_partner(tmp_path):
     with pytest.raises(ValueError, match="another item"):
         mispair(find_pairs(*(fill(tmp_path / name, "a.wav") for name in ("ref", "est")))[0])
+
+
+def test_one_folder_gives_items_without_a_recording_and_the_text_beside(tmp_path):
+    fill(tmp_path, "a.wav", "b.wav")
+    (tmp_path / "a.txt").write_text("what is said")
+    first, second = find_estimates(tmp_path)
+    assert (first.id, first.reference.path, first.text, first.transcript) == ("a", "", "what is said", None)
+    assert second.text is None
+
+
+def test_place_of_outputs_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        find_estimates(tmp_path / "nowhere")

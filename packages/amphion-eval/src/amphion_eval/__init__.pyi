@@ -30,9 +30,11 @@ from .page import write_page as write_page
 from .pairing import Clip as Clip
 from .pairing import Pair as Pair
 from .pairing import PairingError as PairingError
+from .pairing import find_estimates as find_estimates
 from .pairing import find_pairs as find_pairs
 from .pairing import mispair as mispair
-from .pairing import read_pairs as read_pairs
+from .pairtable import add_columns as add_columns
+from .pairtable import read_pairs as read_pairs
 from .pitch import f0_median_offset as f0_median_offset
 from .pitch import f0_pearson_cents as f0_pearson_cents
 from .pitch import f0_pearson_hz as f0_pearson_hz

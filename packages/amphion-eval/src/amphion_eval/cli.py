@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from amphion_core.cli import make_app, run
+
+if TYPE_CHECKING:
+    from amphion_eval.report import Report
 
 __all__ = ["app", "main"]
 
@@ -20,15 +24,28 @@ app = make_app("Objective metrics of speech, singing and audio.")
 
 @app.command()
 def score(
-    reference: Annotated[str | None, typer.Argument(help="Recordings: folder, shards, or one file.")] = None,
+    reference: Annotated[
+        str | None, typer.Argument(help="Recordings: folder, shards, or one file; left out where no metric needs them.")
+    ] = None,
     estimate: Annotated[str | None, typer.Argument(help="Outputs to score: folder, shards, or one file.")] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Table instead: columns id, reference, estimate (csv, tsv, jsonl).")
     ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="Table of texts for clips of folders: id, text, language, speaker, prompt ...")
+    ] = None,
     metrics: Annotated[str | None, typer.Option(help="Names, or beginnings such as f0, with commas between.")] = None,
     f0: Annotated[str, typer.Option(help="Pitch tracker: pyin, dio, harvest, praat or crepe.")] = "pyin",
     align: Annotated[str, typer.Option(help="Pairing of frames: none, cut or dtw.")] = "cut",
+    speaker_model: Annotated[str | None, typer.Option(help="Network of speaker similarities.")] = None,
+    asr: Annotated[str | None, typer.Option(help="Recogniser, for outputs without a transcript.")] = None,
+    fad_model: Annotated[str | None, typer.Option(help="Audio embedding of fad and fad_infinity.")] = None,
+    fd_model: Annotated[str | None, typer.Option(help="Audio tagger of fd, kl, inception_score and kid.")] = None,
+    clap_model: Annotated[str | None, typer.Option(help="Text and audio embedding of clap_score.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the system; default: that of the outputs' folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for items.jsonl, which grows item by item, and result.json, .csv, .md.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="File for everything: items, summary, provenance.")] = None,
     csv: Annotated[Path | None, typer.Option(help="File for the values, an item a line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
@@ -47,30 +64,59 @@ def score(
         str, typer.Option(help="A file that can't be read: fail ends the run, record leaves its item undefined.")
     ] = "fail",
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+    device: Annotated[str, typer.Option(help="Of networks: auto, cpu, cuda, cuda:1 ...")] = "auto",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Clips in a batch of a network at most; default: by length and memory.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for what later runs need not compute again; default: the user's cache.")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything, keep nothing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --no-cache and --out: go on from where a broken-off run was.")
+    ] = False,
     bootstrap: Annotated[int, typer.Option(help="Samples for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
 ) -> None:
     """Score outputs against recordings, paired by file name, and print the figures.
+
+    A run that was broken off and is started again goes on where it was: what is finished lies in the cache.
 
     Examples:
       amphion-eval score recordings/ outputs/
 
       amphion-eval score recordings/ outputs/ --metrics f0,vuv,mcd --align dtw --json result.json --html result.html
 
-      amphion-eval score shards/test outputs/ --ignore-missing --name ours --json ours.json
+      amphion-eval score outputs/ --metrics loudness,dnsmos
+
+      amphion-eval score shards/test outputs/ --ignore-missing --name ours --out results/ours
 
       amphion-eval score --pairs table.csv --metrics wer,cer --language en
     """
-    from amphion_eval.pairing import find_pairs, mispair, read_pairs
-    from amphion_eval.scoring import DEFAULT_METRICS
+    from amphion_core.cache import cache_folder
+    from amphion_eval.metric import resolve
+    from amphion_eval.scoring import DEFAULT_METRICS, REFERENCE_FREE_METRICS
     from amphion_eval.scoring import score as score_pairs
     from amphion_eval.settings import Settings
-    from amphion_eval.tables import plain, undefined_reasons
+    from amphion_eval.sources import find_items
 
-    if (pairs is None) == (reference is None or estimate is None):
-        raise typer.BadParameter("give REFERENCE and ESTIMATE, or --pairs TABLE")
+    if (pairs is None) == (reference is None):
+        raise typer.BadParameter("give REFERENCE and ESTIMATE, ESTIMATE alone, or --pairs TABLE")
     if on_error not in ("fail", "record"):
         raise typer.BadParameter(f"--on-error is fail or record, got {on_error}")
+    if cache is not None and no_cache:
+        raise typer.BadParameter("give --cache or --no-cache")
+    if resume and out is None and no_cache:
+        raise typer.BadParameter("--resume goes on from what lies in --out FOLDER or in the cache; there is neither")
+    if estimate is None:
+        reference, estimate = None, reference
+    networks = {
+        "speaker_model": speaker_model,
+        "asr": asr,
+        "fad_model": fad_model,
+        "fd_model": fd_model,
+        "clap_model": clap_model,
+    }
     settings = Settings.parse(
         {
             "f0": f0,
@@ -79,47 +125,76 @@ def score(
             "normalizer": normalizer,
             "mcd_order": mcd_order,
             "max_delay": max_delay,
-        },
+        }
+        | {key: value for key, value in networks.items() if value is not None},
         where="options",
     )
-    if pairs is not None:
-        found, left_out = read_pairs(pairs), list[str]()
-        name = name or pairs.stem
-    else:
-        assert reference is not None and estimate is not None
-        found, left_out = find_pairs(reference, estimate, ignore_missing=ignore_missing)
-        name = name or (Path(estimate).name if Path(estimate).is_dir() else Path(estimate).stem) or "estimate"
-    report = score_pairs(
-        mispair(found) if mispaired else found,
-        [part.strip() for part in metrics.split(",") if part.strip()] if metrics is not None else DEFAULT_METRICS,
+    usual = DEFAULT_METRICS if reference is not None or pairs is not None else REFERENCE_FREE_METRICS
+    chosen = resolve([part.strip() for part in metrics.split(",") if part.strip()] if metrics is not None else usual)
+    items = find_items(
+        reference,
+        estimate,
+        chosen,
+        table=pairs,
+        texts=texts,
+        ignore_missing=ignore_missing,
+        mispaired=mispaired,
+    )
+    result = score_pairs(
+        items.pairs,
+        chosen,
         settings=settings,
+        references=items.references,
+        device=device,
+        batch=batch,
         workers=workers if workers is not None else os.cpu_count() or 1,
+        cache=None if no_cache else cache or cache_folder("eval"),
+        out=out,
+        resume=resume,
         bootstrap=bootstrap,
         seed=seed,
-        name=name,
-        left_out=left_out,
+        name=name or items.name,
+        left_out=items.left_out,
         on_error="record" if on_error == "record" else "fail",
-        pairing="each output with the recording of the next item" if mispaired else "table" if pairs else "by name",
+        pairing=items.pairing,
         progress=True,
     )
-    if left_out:
-        log.warning("%d clips without partner were left out; the JSON lists them", len(left_out))
+    if items.left_out:
+        log.warning("%d clips without partner were left out; the JSON lists them", len(items.left_out))
+    in_folder = {key: out / f"result.{key}" for key in ("json", "csv", "md")} if out is not None else {}
+    _write(result, [in_folder.get("json"), json], [in_folder.get("csv"), csv], [in_folder.get("md"), markdown], [html])
+
+
+def _write(
+    result: Report,
+    json: Sequence[Path | None],
+    csv: Sequence[Path | None],
+    markdown: Sequence[Path | None],
+    html: Sequence[Path | None],
+) -> None:
+    """Say what is undefined, write the files, and print the table."""
+    from amphion_eval.tables import plain, undefined_reasons
+
     undefined: dict[tuple[str, int], list[str]] = {}
-    for metric, reasons in undefined_reasons(report).items():
-        for reason, items in reasons.items():
-            undefined.setdefault((reason, len(items)), []).append(metric)
+    for metric, reasons in undefined_reasons(result).items():
+        for reason, ids in reasons.items():
+            undefined.setdefault((reason, len(ids)), []).append(metric)
     for (reason, count), names in undefined.items():
         log.warning("undefined for %d item%s, %s: %s", count, "" if count == 1 else "s", reason, ", ".join(names))
-    for path, write in (
-        (json, report.to_json),
-        (csv, report.to_csv),
-        (markdown, report.to_markdown),
-        (html, report.to_html),
+    for metric, figure in result.figures.items():
+        for note in (*figure.notes, *([f"undefined: {figure.undefined}"] if figure.undefined else [])):
+            log.warning("%s: %s", metric, note)
+    for paths, write in (
+        (json, result.to_json),
+        (csv, result.to_csv),
+        (markdown, result.to_markdown),
+        (html, result.to_html),
     ):
-        if path is not None:
-            write(path)
-            log.info("wrote %s", path)
-    print(plain(report))
+        for path in paths:
+            if path is not None:
+                write(path)
+                log.info("wrote %s", path)
+    print(plain(result))
 
 
 @app.command()

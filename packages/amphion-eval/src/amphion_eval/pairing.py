@@ -1,12 +1,10 @@
-"""Which recording belongs to which output: by name in two folders or shard sets, or from a table."""
+"""Which recording belongs to which output, by name in two folders or shard sets."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,9 +23,11 @@ __all__ = [
     "PairingError",
     "Stamp",
     "find_clips",
+    "find_estimates",
     "find_pairs",
+    "listed",
     "mispair",
-    "read_pairs",
+    "pair_of",
     "stamp",
 ]
 
@@ -160,7 +160,7 @@ def find_pairs(
             raise FileNotFoundError(f"nothing at {place}")
     if _is_audio(reference) and _is_audio(estimate):
         name = Path(estimate).stem
-        return [_pair(name, Clip(str(reference)), Clip(str(estimate)))], []
+        return [pair_of(name, Clip(str(reference)), Clip(str(estimate)))], []
     refs, ests = find_clips(reference), find_clips(estimate)
     missing = [f"no estimate for {name}" for name in sorted(refs.keys() - ests.keys())]
     missing += [f"no reference for {name}" for name in sorted(ests.keys() - refs.keys())]
@@ -168,52 +168,33 @@ def find_pairs(
     if missing and not ignore_missing:
         raise PairingError(
             f"{reference} has {len(refs)} clips, {estimate} has {len(ests)}, {len(common)} names are in both:\n"
-            f"{_listed(missing)}\nadd what is missing, or allow it with --ignore-missing"
+            f"{listed(missing)}\nadd what is missing, or allow it with --ignore-missing"
         )
     if not common:
         raise PairingError(f"no name is in both: {reference} has {len(refs)} clips, {estimate} has {len(ests)}")
-    return [_pair(name, refs[name], ests[name]) for name in common], missing
+    return [pair_of(name, refs[name], ests[name]) for name in common], missing
 
 
-def read_pairs(table: str | Path) -> list[Pair]:
-    """Pairs from a table with the columns id, reference, estimate, and if wanted text, transcript, language, speaker.
-
-    A row with both texts needs no audio; `hypothesis` is another name of `transcript`.
+def find_estimates(estimate: str | Path) -> list[Pair]:
+    """Items without a recording, for metrics that need none.
 
     Args:
-        table: .csv, .tsv, or .jsonl; relative paths are those below the table's folder, or else below this one.
-
-    Returns:
-        In the order of the table.
+        estimate: folder of audio files, shards, or one audio file. Texts are taken from the shards, or from NAME.txt
+            beside the file.
 
     Raises:
-        FileNotFoundError: there is no such table.
-        PairingError: rows with faults, all of them.
+        PairingError: there is no audio, or a name stands for two files.
+        FileNotFoundError: the place does not exist.
     """
-    table = Path(table)
-    if not table.is_file():
-        raise FileNotFoundError(f"no table of pairs at {table}")
-    faults: list[str] = []
-    pairs: dict[str, Pair] = {}
-    for number, row in _rows(table):
-        row.setdefault("transcript", row.get("hypothesis"))
-        absent = [name for name in ("reference", "estimate") if not row.get(name)]
-        only_texts = len(absent) == 2 and row.get("id") and row.get("text") and row.get("transcript") is not None
-        if absent and not only_texts:
-            faults.append(f"row {number}: no value for {' and '.join(absent)}; there are {', '.join(row) or 'none'}")
-            continue
-        places = {n: _below(table.parent, str(row[n])) for n in ("reference", "estimate") if not only_texts}
-        faults += [f"row {number}: no file at {row[n]}" for n, place in places.items() if not place.is_file()]
-        name = str(row.get("id") or places["estimate"].stem)
-        if name in pairs:
-            faults.append(f"row {number}: the id {name} stands twice")
-        ref, est = (Clip(place.as_posix()) for place in places.values()) if places else (Clip(""), Clip(""))
-        pairs[name] = _pair(name, ref, est, row)
-    if faults:
-        raise PairingError(f"{table}: {len(faults)} faults:\n{_listed(faults)}")
-    if not pairs:
-        raise PairingError(f"{table} has no row")
-    return list(pairs.values())
+    if not Path(estimate).exists():
+        raise FileNotFoundError(f"nothing at {estimate}")
+    clips = {Path(estimate).stem: Clip(str(estimate))} if _is_audio(estimate) else find_clips(estimate)
+    return [_alone(name, clip) for name, clip in clips.items()]
+
+
+def _alone(name: str, clip: Clip) -> Pair:
+    pair = pair_of(name, clip, clip)  # what stands beside the clip is what was to be said
+    return replace(pair, reference=Clip(""), transcript=None)
 
 
 def mispair(pairs: Sequence[Pair]) -> list[Pair]:
@@ -233,7 +214,15 @@ def mispair(pairs: Sequence[Pair]) -> list[Pair]:
     ]
 
 
-def _pair(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None) -> Pair:
+def pair_of(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None) -> Pair:
+    """An item with the texts that a table, the shards or files beside the clips have for it.
+
+    Args:
+        name: of the item.
+        ref: the recording.
+        est: the output.
+        row: of a table.
+    """
     values = {key: (row or {}).get(key) for key in ("text", "transcript", "language", "speaker")}
     values |= {key: values[key] or None for key in ("text", "language", "speaker")}  # an empty transcript is one
     if ref.key is not None:
@@ -248,24 +237,6 @@ def _pair(name: str, ref: Clip, est: Clip, row: Mapping[str, Any] | None = None)
     values["text"] = values["text"] or _beside(ref)
     values["transcript"] = values["transcript"] if values["transcript"] is not None else _beside(est)
     return Pair(name, ref, est, **values)
-
-
-def _rows(table: Path) -> Iterable[tuple[int, dict[str, Any]]]:
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        if table.suffix.lower() in (".jsonl", ".ndjson"):
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        row = json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise PairingError(f"{table}:{number}: not JSON: {error}") from None
-                    if not isinstance(row, dict):
-                        raise PairingError(f"{table}:{number}: expected a JSON object, found {type(row).__name__}")
-                    yield number, row
-        else:
-            reader = csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
-            for row in reader:
-                yield reader.line_num, {key: value for key, value in row.items() if key is not None}
 
 
 def find_clips(source: str | Path) -> dict[str, Clip]:
@@ -293,7 +264,7 @@ def find_clips(source: str | Path) -> dict[str, Clip]:
             twice.append(f"{name}: {found[name].path} and {path.as_posix()}")
         found[name] = Clip(path.as_posix())
     if twice:
-        raise PairingError(f"{source}: {len(twice)} names stand for two files:\n{_listed(twice)}")
+        raise PairingError(f"{source}: {len(twice)} names stand for two files:\n{listed(twice)}")
     if not found:
         raise PairingError(f"{source} has no audio file ({', '.join(AUDIO_EXTENSIONS)}) and no shard (.tar)")
     return found
@@ -309,10 +280,6 @@ def _is_audio(path: str | Path) -> bool:
     return Path(path).suffix.lower() in AUDIO_EXTENSIONS and Path(path).is_file()
 
 
-def _below(folder: Path, path: str) -> Path:
-    return folder / path if (folder / path).is_file() else Path(path)
-
-
 def _beside(clip: Clip) -> str | None:
     if clip.key is not None or not clip.path:
         return None
@@ -320,7 +287,8 @@ def _beside(clip: Clip) -> str | None:
     return path.read_text(encoding="utf-8-sig").strip() if path.is_file() else None
 
 
-def _listed(lines: list[str]) -> str:
+def listed(lines: Sequence[str]) -> str:
+    """Lines of a message, the first ten of many."""
     shown = [f"  {line}" for line in lines[:_SHOWN]]
     return "\n".join([*shown, *([f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])])
 

@@ -63,7 +63,7 @@ def score(
     neither on the number of workers nor on the order, and on the size of batches only within the rounding of networks.
 
     Args:
-        pairs: `find_pairs`, `find_clips` and `read_pairs` make them; or two paths each, reference first.
+        pairs: `find_pairs`, `find_estimates` and `read_pairs` make them; or two paths each, reference first.
         metrics: names, beginnings of names, or metrics; see `amphion_eval.metric.resolve`.
         settings: of the analyses.
         models: networks that stand in for others, by the names of these, such as small ones in tests.

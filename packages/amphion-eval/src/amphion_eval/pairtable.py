@@ -1,0 +1,134 @@
+"""Items from a table, or what a table says of items: csv, tsv, or an object a line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from amphion_eval.pairing import Clip, Pair, PairingError, listed, pair_of
+
+__all__ = ["COLUMNS", "add_columns", "read_pairs"]
+
+COLUMNS = ("text", "transcript", "language", "speaker", "prompt", "reconstruction")
+"""What a table may say of an item beside its clips; the last two are places of audio."""
+
+_OTHER_NAMES = {"estimate": "test", "transcript": "hypothesis"}
+_AUDIO = ("reference", "estimate", "prompt", "reconstruction")
+
+
+def read_pairs(table: str | Path, *, need_reference: bool = True) -> list[Pair]:
+    """Pairs from a table with the columns id, reference, estimate, and if wanted `COLUMNS`.
+
+    A row with both texts needs no audio; `test` is another name of `estimate`, `hypothesis` of `transcript`.
+
+    Args:
+        table: .csv, .tsv, or .jsonl; relative paths are those below the table's folder, or else below this one.
+        need_reference: whether a row must name a recording.
+
+    Returns:
+        In the order of the table.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        PairingError: rows with faults, all of them.
+    """
+    table = Path(table)
+    faults: list[str] = []
+    pairs: dict[str, Pair] = {}
+    for number, row in _rows(table):
+        absent = [name for name in ("reference", "estimate") if not row.get(name)]
+        only_texts = len(absent) == 2 and row.get("id") and row.get("text") and row.get("transcript") is not None
+        if absent and not only_texts and (need_reference or "estimate" in absent):
+            faults.append(f"row {number}: no value for {' and '.join(absent)}; there are {', '.join(row) or 'none'}")
+            continue
+        clips, missing = _clips(table, row)
+        faults += [f"row {number}: {fault}" for fault in missing]
+        name = str(row.get("id") or Path(clips["estimate"].path).stem)
+        if name in pairs:
+            faults.append(f"row {number}: the id {name} stands twice")
+        ref, est = (clips.get(side, Clip("")) for side in ("reference", "estimate"))
+        item = pair_of(name, ref, est, row)
+        pairs[name] = replace(item, prompt=clips.get("prompt"), reconstruction=clips.get("reconstruction"))
+    if faults:
+        raise PairingError(f"{table}: {len(faults)} faults:\n{listed(faults)}")
+    if not pairs:
+        raise PairingError(f"{table} has no row")
+    return list(pairs.values())
+
+
+def add_columns(pairs: Sequence[Pair], table: str | Path, *, ignore_missing: bool = False) -> list[Pair]:
+    """Pairs with what a table says of them; where it says nothing, they stay as they are.
+
+    Args:
+        pairs: found by name.
+        table: with the column id and some of `COLUMNS`; paths as in `read_pairs`.
+        ignore_missing: allow items without a row, and rows without an item.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        PairingError: rows with faults, items without a row, or rows without an item, all of them.
+    """
+    table = Path(table)
+    faults: list[str] = []
+    said: dict[str, dict[str, Any]] = {}
+    for number, row in _rows(table):
+        clips, missing = _clips(table, row)
+        faults += [f"row {number}: {fault}" for fault in missing]
+        if not row.get("id"):
+            faults.append(f"row {number}: no value for id; there are {', '.join(row) or 'none'}")
+        elif str(row["id"]) in said:
+            faults.append(f"row {number}: the id {row['id']} stands twice")
+        else:
+            given = {name: clips.get(name, row.get(name)) for name in COLUMNS}
+            # An empty transcript is one: nothing was recognised.
+            kept = {n: v for n, v in given.items() if v not in (None, "") or (n == "transcript" and v is not None)}
+            said[str(row["id"])] = kept
+    if not ignore_missing:
+        names = {pair.id for pair in pairs}
+        faults += [f"no row for the item {pair.id}" for pair in pairs if pair.id not in said]
+        faults += [f"no item for the row {name}" for name in said if name not in names]
+    if faults:
+        raise PairingError(f"{table}: {len(faults)} faults:\n{listed(faults)}")
+    return [replace(pair, **said.get(pair.id, {})) for pair in pairs]
+
+
+def _clips(table: Path, row: Mapping[str, Any]) -> tuple[dict[str, Clip], list[str]]:
+    """The audio that a row names, and what of it is not there."""
+    places = {name: _below(table.parent, str(row[name])) for name in _AUDIO if row.get(name)}
+    missing = [f"no file at {row[name]}" for name, place in places.items() if not place.is_file()]
+    return {name: Clip(place.as_posix()) for name, place in places.items()}, missing
+
+
+def _rows(table: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    if not table.is_file():
+        raise FileNotFoundError(f"no table of pairs at {table}")
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        if table.suffix.lower() in (".jsonl", ".ndjson"):
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        row = json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise PairingError(f"{table}:{number}: not JSON: {error}") from None
+                    if not isinstance(row, dict):
+                        raise PairingError(f"{table}:{number}: expected a JSON object, found {type(row).__name__}")
+                    yield number, _named(row)
+        else:
+            reader = csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+            for row in reader:
+                yield reader.line_num, _named({key: value for key, value in row.items() if key is not None})
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    for name, other in _OTHER_NAMES.items():
+        if row.get(name) is None and row.get(other) is not None:
+            row[name] = row[other]
+    return row
+
+
+def _below(folder: Path, path: str) -> Path:
+    return folder / path if (folder / path).is_file() else Path(path)
