@@ -1,10 +1,10 @@
 """The numbers of the original implementations: networks, discriminators, losses, and the keys of released sizes."""
 
+import importlib.util
 import math
 import re
-import zlib
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,7 +19,6 @@ from amphion_core.discriminators import (
 )
 from amphion_core.features.mu_law import label_to_wav, mu_law_compress, mu_law_expand, wav_to_label
 from amphion_core.features.stft import stft
-from amphion_core.hub import load_weights
 from amphion_core.losses import (
     MelLoss,
     MultiResolutionMelLoss,
@@ -412,18 +411,6 @@ def _check_drawn(case, model, condition, start):
     case.check("generated", drawn)
 
 
-def _loaded(build, case):
-    weights = dict(case.weights)
-    recipe = case.spec.get("weights_recipe")
-    for key, shape in (recipe["keys"] if recipe else {}).items():
-        generator = np.random.RandomState((zlib.crc32(key.encode()) ^ recipe["seed"]) & 0xFFFFFFFF)
-        values = generator.standard_normal(math.prod(shape)).astype(np.float32).reshape(shape)
-        weights[key] = torch.from_numpy(values * np.float32(1.8) / np.sqrt(np.float32(math.prod(shape[1:]))))
-    model, mapped = build(case.config, weights)
-    load_weights(model, mapped)
-    return model.eval()
-
-
 def _with_hop_of_the_rates(config):
     """Small cases may keep the hop of the released size, though their rates make another."""
     if "model" in config:
@@ -443,6 +430,18 @@ def _check_maps(case, suffix, verdict):
 def _numbered(tensors, prefix):
     return [tensors[f"{prefix}{i}"] for i in range(sum(name.startswith(prefix) for name in tensors))]
 
+
+def _module(name):
+    """A file beside this one; tests are no package."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generators = _module("golden_generators")
+_loaded = generators.loaded
 
 # What checkpoints hold though it follows from the configuration.
 COMPUTED = re.compile(
@@ -468,6 +467,7 @@ ADAPTERS = {
     "wavernn": check_wavernn,
     "mixture_of_logistics": check_mixture_of_logistics,
     "losses": check_losses,
+    **generators.ADAPTERS,
 }
 KEYS = {
     "wavenet": wavenet,
@@ -485,4 +485,5 @@ KEYS = {
     "mssbcqtd": mssbcqtd,
     "vocos_mpd": vocos_mpd,
     "vocos_specd": vocos_specd,
+    **generators.KEYS,
 }

@@ -103,15 +103,18 @@ class WaveGlow(SamplingVocoder[WaveGlowConfig]):
 
         Args:
             mel: (B, n_mels, F).
-            wav: (B, F * hop_length).
+            wav: (B, T), T a multiple of `config.group` and at most F * hop_length.
 
         Raises:
             ValueError: the waveforms have another length.
         """
-        hop, group = self.config.mel.hop_length, self.config.group
-        if wav.shape[-1] != mel.shape[-1] * hop:
-            raise ValueError(f"{mel.shape[-1]} frames are {mel.shape[-1] * hop} samples, the waveforms {wav.shape[-1]}")
-        condition = self.condition(mel)
+        most, group = mel.shape[-1] * self.config.mel.hop_length, self.config.group
+        if wav.shape[-1] > most or wav.shape[-1] % group:
+            raise ValueError(
+                f"the waveforms have {wav.shape[-1]} samples; {mel.shape[-1]} frames go with {most}, or fewer by "
+                f"multiples of {group}"
+            )
+        condition = self.condition(mel)[..., : wav.shape[-1] // group]
         x = wav.view(wav.shape[0], -1, group).mT  # (B, group, T / group)
         finished, log_scales, log_determinants = [], [], []
         for flow, early in zip(self.flows, self._early, strict=True):
@@ -258,8 +261,7 @@ class _Mixing(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         rotation = torch.linalg.qr(torch.randn(width, width))[0]
-        if torch.linalg.det(rotation) < 0:
-            rotation[:, 0] = -rotation[:, 0]
+        rotation[:, 0] *= torch.linalg.det(rotation).sign()
         self.weight = nn.Parameter(rotation)
         self.register_buffer("folded", None, persistent=False)
 

@@ -1,6 +1,12 @@
+from .apnet import apnet_config as apnet_config
+from .apnet import apnet_weights as apnet_weights
+from .apnet import load_apnet as load_apnet
 from .bigvgan import bigvgan_config as bigvgan_config
 from .bigvgan import bigvgan_weights as bigvgan_weights
 from .bigvgan import load_bigvgan as load_bigvgan
+from .diffwave import diffwave_config as diffwave_config
+from .diffwave import diffwave_weights as diffwave_weights
+from .diffwave import load_diffwave as load_diffwave
 from .discriminators import constant_q_config as constant_q_config
 from .discriminators import constant_q_weights as constant_q_weights
 from .discriminators import period_config as period_config
@@ -17,6 +23,9 @@ from .discriminators import vocos_period_config as vocos_period_config
 from .hifigan import hifigan_config as hifigan_config
 from .hifigan import hifigan_weights as hifigan_weights
 from .hifigan import load_hifigan as load_hifigan
+from .melgan import load_melgan as load_melgan
+from .melgan import melgan_config as melgan_config
+from .melgan import melgan_weights as melgan_weights
 from .nsf_hifigan import load_nsf_hifigan as load_nsf_hifigan
 from .nsf_hifigan import nsf_hifigan_config as nsf_hifigan_config
 from .nsf_hifigan import nsf_hifigan_weights as nsf_hifigan_weights
@@ -24,6 +33,9 @@ from .settings import mel_config as mel_config
 from .vocos import load_vocos as load_vocos
 from .vocos import vocos_config as vocos_config
 from .vocos import vocos_weights as vocos_weights
+from .waveglow import load_waveglow as load_waveglow
+from .waveglow import waveglow_config as waveglow_config
+from .waveglow import waveglow_weights as waveglow_weights
 from .wavenet import load_wavenet as load_wavenet
 from .wavenet import wavenet_config as wavenet_config
 from .wavenet import wavenet_weights as wavenet_weights
