@@ -1,0 +1,44 @@
+"""Names of pitches and their MIDI numbers: C4 = 60, A4 = 69 = 440 Hz."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["HIGHEST", "LOWEST", "REST", "pitch_name", "pitch_number"]
+
+REST = 0
+"""The number of a pause."""
+LOWEST, HIGHEST = 21, 108
+"""A piano's range; what lies outside is no note that a voice sings."""
+
+_STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_NAME = re.compile(r"([A-G])(#|b)?(-?[0-9])")
+
+
+def pitch_number(name: str) -> int:
+    """MIDI number of a name such as `E4`, `D#4/Eb4` or `rest` (0).
+
+    Raises:
+        ValueError: no name, or the two spellings are of different pitches.
+    """
+    if name.strip().lower() == "rest":
+        return REST
+    spellings = name.strip().split("/")
+    numbers = [_number(spelling, name) for spelling in spellings]
+    if len(set(numbers)) > 1:
+        raise ValueError(f"{name!r} names {len(numbers)} pitches: {', '.join(map(str, numbers))}")
+    return numbers[0]
+
+
+def pitch_name(number: int) -> str:
+    """Name of a MIDI number with sharps, `rest` for 0."""
+    return "rest" if number == REST else f"{_NAMES[number % 12]}{number // 12 - 1}"
+
+
+def _number(spelling: str, name: str) -> int:
+    match = _NAME.fullmatch(spelling)
+    if match is None:
+        raise ValueError(f"{name!r} is no pitch such as C4, D#4/Eb4 or rest")
+    step, accidental, octave = match.groups()
+    return 12 * (int(octave) + 1) + _STEPS[step] + {"#": 1, "b": -1, None: 0}[accidental]
