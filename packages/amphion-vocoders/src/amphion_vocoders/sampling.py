@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from amphion_vocoders.synthesis import check_mel, synthesize_batch
-from amphion_vocoders.vocoder import ConvolutionalVocoder, MelVocoderConfig
+from amphion_vocoders.vocoder import MelVocoderConfig, TrainedVocoder
 
 __all__ = ["Noise", "Piece", "SamplingConfig", "SamplingVocoder", "SeededNoise", "Stage", "passed_through"]
 
@@ -44,13 +44,18 @@ class SamplingConfig(MelVocoderConfig):
 ConfigT = TypeVar("ConfigT", bound=SamplingConfig)
 
 
-class SamplingVocoder(ConvolutionalVocoder[ConfigT]):
+class SamplingVocoder(TrainedVocoder[ConfigT]):
     """Mel and noise to a waveform, in several passes through networks of bounded reach.
 
     Subclasses give `sample` and `context`.
     """
 
     trained_by: ClassVar[str]
+
+    @property
+    @abc.abstractmethod
+    def context(self) -> int:
+        """Frames to each side of a frame that its samples depend on."""
 
     @abc.abstractmethod
     def sample(self, chunks: Iterable[Tensor], noise: Noise, *, eager: bool = False) -> Iterator[Tensor]:

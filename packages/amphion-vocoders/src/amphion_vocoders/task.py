@@ -96,12 +96,17 @@ class VocoderTask(Task[RecipeT, WavBatch], Generic[RecipeT]):
         """Build the generator.
 
         Raises:
-            ValueError: the vocoder has no weights.
+            ValueError: the vocoder has no weights, or is trained by another task.
         """
         super().__init__(recipe)
         vocoder = registry.find("vocoders", recipe.vocoder)
         if not getattr(vocoder, "needs_weights", True):
             raise ValueError(f"the vocoder {recipe.vocoder!r} has no weights, so there is nothing to train")
+        trained_by = getattr(vocoder, "trained_by", recipe.task)
+        if trained_by != recipe.task:
+            raise ValueError(
+                f"the vocoder {recipe.vocoder!r} is trained by the task {trained_by!r}, not {recipe.task!r}"
+            )
         self.generator: PretrainedModule[Any] = vocoder(recipe.model)
         self.mel = MelSpectrogram(recipe.model.mel)
         self.mel_loss = MelLoss(recipe.model.mel.updated(mean=0.0, std=1.0))

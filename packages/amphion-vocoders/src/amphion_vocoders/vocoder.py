@@ -16,7 +16,7 @@ from amphion_core.hub import PretrainedModule
 from amphion_core.modules.convolution import fold_weight_norm
 from amphion_vocoders.synthesis import check_chunk, check_mel, synthesize_batch, synthesize_stream
 
-__all__ = ["ConvolutionalVocoder", "MelVocoderConfig"]
+__all__ = ["ConvolutionalVocoder", "MelVocoderConfig", "TrainedVocoder"]
 
 
 class MelVocoderConfig(Config):
@@ -32,14 +32,34 @@ class MelVocoderConfig(Config):
 ConfigT = TypeVar("ConfigT", bound=MelVocoderConfig)
 
 
-class ConvolutionalVocoder(PretrainedModule[ConfigT]):
+class TrainedVocoder(PretrainedModule[ConfigT]):
+    """What vocoders with weights have in common, however they make samples of mels."""
+
+    group = "vocoders"
+    needs_weights: ClassVar[bool] = True
+
+    def fold(self) -> Self:
+        """Compute normed weights once, for inference; `train()` and loading weights undo it."""
+        return fold_weight_norm(self)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None
+    ) -> Self:
+        """Load a model in evaluation mode, its weight norm folded; see `PretrainedModule.from_pretrained`."""
+        return super().from_pretrained(source, device=device, revision=revision).fold()
+
+    def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            check_chunk(chunk, self.config.mel)
+            yield chunk.to(self.device)
+
+
+class ConvolutionalVocoder(TrainedVocoder[ConfigT]):
     """A network from mels to waveforms whose samples depend on a bounded number of frames.
 
     Subclasses give `forward` from (B, n_mels, F) to (B, F * hop_length), and `context`.
     """
-
-    group = "vocoders"
-    needs_weights: ClassVar[bool] = True
 
     @property
     @abc.abstractmethod
@@ -92,19 +112,3 @@ class ConvolutionalVocoder(PretrainedModule[ConfigT]):
         """
         hop = self.config.mel.hop_length
         yield from synthesize_stream(self.infer, self._checked(chunks), hop_length=hop, context=self.context)
-
-    def fold(self) -> Self:
-        """Compute normed weights once, for inference; `train()` and loading weights undo it."""
-        return fold_weight_norm(self)
-
-    @classmethod
-    def from_pretrained(
-        cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None
-    ) -> Self:
-        """Load a model in evaluation mode, its weight norm folded; see `PretrainedModule.from_pretrained`."""
-        return super().from_pretrained(source, device=device, revision=revision).fold()
-
-    def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        for chunk in chunks:
-            check_chunk(chunk, self.config.mel)
-            yield chunk.to(self.device)
