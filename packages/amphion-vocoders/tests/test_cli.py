@@ -13,7 +13,7 @@ def invoke(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-@pytest.mark.parametrize("command", ["synthesize", "train", "list", "convert"])
+@pytest.mark.parametrize("command", ["synthesize", "train", "list", "convert", "export", "bench"])
 def test_each_command_has_examples_in_its_help(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -37,8 +37,30 @@ def test_synthesize_takes_a_mel_from_a_file(tmp_path):
 
 def test_list_shows_vocoders_and_recipes():
     output = invoke("list").output
-    for name in ("griffin-lim", "hifigan", "vocos", "world", "vocoders/hifigan-v1-22k"):
+    names = "griffin-lim", "hifigan", "vocos", "world", "vocoders/hifigan-v1-22k", "bigvgan-v2-44khz-128band-512x"
+    for name in names:
         assert name in output
+
+
+def test_stream_gives_the_samples_of_the_whole(tmp_path):
+    audio.save(tmp_path / "x.wav", glide(100, 200, 22050, 0.5).astype("float32"), 22050)
+    words = ("synthesize", tmp_path / "x.wav", "--model", "world")
+    assert invoke(*words, "-o", tmp_path / "whole").exit_code == 0
+    assert invoke(*words, "-o", tmp_path / "stream", "--stream", 8).exit_code == 0
+    whole, stream = (audio.load(tmp_path / name / "x.wav")[0] for name in ("whole", "stream"))
+    assert whole.shape == stream.shape
+
+
+def test_half_precision_of_what_has_no_network_is_refused(tmp_path):
+    audio.save(tmp_path / "x.wav", glide(100, 200, 22050, 0.3).astype("float32"), 22050)
+    result = invoke("synthesize", tmp_path / "x.wav", "--model", "world", "-o", tmp_path, "--precision", "bf16")
+    assert "has no network" in str(result.exception)
+
+
+def test_bench_prints_figures():
+    result = invoke("bench", "world", "--seconds", 0.2, "--runs", 1)
+    assert result.exit_code == 0, result.output
+    assert "real time, CPU" in result.output
 
 
 def test_convert_says_which_vocoders_have_released_checkpoints(tmp_path):

@@ -18,7 +18,16 @@ from amphion_core import registry
 from amphion_core.cache import cache_folder
 from amphion_core.config import Config, parse_yaml
 
-__all__ = ["Checkpoint", "family_of", "find_checkpoint", "known_checkpoints", "load_checkpoint", "load_vocoder_named"]
+__all__ = [
+    "Checkpoint",
+    "checkpoint_files",
+    "convert_checkpoint",
+    "family_of",
+    "find_checkpoint",
+    "known_checkpoints",
+    "load_checkpoint",
+    "load_vocoder_named",
+]
 
 _FAMILIES = {"nsfhifigan": "nsf-hifigan"}
 """Names of the toolkit that differ from ours."""
@@ -138,6 +147,8 @@ def family_of(args: Mapping[str, Any]) -> str | None:
     if isinstance(model, Mapping):
         name = model.get("generator") or next((key for key in ("vocos", "diffwave") if key in model), None)
         return _FAMILIES.get(str(name), str(name)) if name else None
+    if "N_FLOWS" in (args.get("VOCODER") or {}):  # an older naming
+        return "waveglow"
     if "upsample_rates" in args:
         return "bigvgan" if "activation" in args else "hifigan"
     return None
@@ -165,6 +176,42 @@ def load_vocoder_named(source: str | Path) -> Any | None:
     if family is None or family not in registry.names("vocoders"):
         return None
     return registry.find("vocoders", family).from_released(path, args)
+
+
+def convert_checkpoint(
+    source: str | Path, out: str | Path, *, kind: str | None = None, args: Mapping[str, Any] | None = None
+) -> Path:
+    """Turn a checkpoint of another code base into a folder of ours; returns the folder.
+
+    Args:
+        source: file or folder, or a name or hub id of the list.
+        out: folder to write; must not hold a model yet.
+        kind: registry name of the vocoder; None takes what its configuration says.
+        args: its configuration; None reads the one beside it.
+
+    Raises:
+        LookupError: the vocoder is not installed, or has no map of released checkpoints.
+        FileNotFoundError: the checkpoint is neither here nor can it be fetched.
+        FileExistsError: `out` holds a model already.
+        ValueError: nothing says which vocoder it is, or it is another one.
+    """
+    from amphion_core.publish import convert
+    from amphion_core.released import read_args
+
+    found = None if Path(source).exists() else find_checkpoint(str(source))
+    if found is not None:
+        name, entry = found
+        weights, settings = checkpoint_files(name)
+        source, kind = weights, kind or entry.family
+        args = read_args(settings) if args is None and settings is not None else args
+    if kind is None:
+        try:
+            kind = family_of(read_args(source) if args is None else args)
+        except FileNotFoundError:
+            kind = None
+    if kind is None:
+        raise ValueError(f"nothing beside {source} says which vocoder it is; give its kind, such as hifigan")
+    return convert(f"vocoders/{kind}", source, out, **({} if args is None else {"args": dict(args)}))
 
 
 def _holds(folder: Path, entry: Checkpoint) -> bool:

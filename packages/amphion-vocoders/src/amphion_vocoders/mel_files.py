@@ -1,0 +1,159 @@
+"""Mels that other tools have written: what they say of themselves is compared with what the vocoder takes.
+
+The settings of a mel stand in `NAME.json` or `mel.json` beside its file, in the metadata `mel` of a .safetensors file,
+or under `mel` in the JSON of a row of shards: under our names or those of the usual code bases. Where nothing is said,
+the values are all there is to judge by.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from amphion_core.features import MelConfig
+
+__all__ = ["check_plausible", "check_stated", "oriented", "settings_of", "stated_settings"]
+
+log = logging.getLogger(__name__)
+
+_NAMES = {
+    "sampling_rate": "sample_rate",
+    "sr": "sample_rate",
+    "win_size": "win_length",
+    "hop_size": "hop_length",
+    "hop": "hop_length",
+    "n_mel": "n_mels",
+    "num_mels": "n_mels",
+    "mel_bins": "n_mels",
+    "fmin": "f_min",
+    "fmax": "f_max",
+    "mel_mean": "mean",
+}
+"""What other code bases call our fields."""
+
+
+def oriented(mel: Tensor, config: MelConfig, stated: Mapping[str, Any] | None) -> Tensor:
+    """A stored mel with its bands first, after all checks.
+
+    Raises:
+        ValueError: other settings are stated, no axis has the bands of the vocoder, or the values are of another kind.
+    """
+    if stated is not None:
+        check_stated(stated, config)
+    if mel.ndim == 3 and mel.shape[0] == 1:
+        mel = mel[0]
+    if mel.ndim != 2 or config.n_mels not in mel.shape:
+        raise ValueError(f"a mel of shape {tuple(mel.shape)} has not the {config.n_mels} bands that this vocoder takes")
+    # Acoustic models of other code bases store (F, n_mels).
+    mel = (mel if mel.shape[0] == config.n_mels else mel.mT).float()
+    check_plausible(mel, config, quiet=stated is not None)
+    return mel
+
+
+def stated_settings(path: Path) -> dict[str, Any] | None:
+    """Settings of a mel that lie in its file, beside it, or beside the shards that hold it; None where there are none.
+
+    Raises:
+        ValueError: they are no JSON.
+    """
+    if path.suffix.lower() == ".safetensors":
+        import safetensors
+
+        with safetensors.safe_open(path, framework="pt") as tensors:
+            metadata = tensors.metadata() or {}
+        if "mel" in metadata:
+            return _parsed(metadata["mel"], f"{path}, metadata")
+    folder = path if path.is_dir() else path.parent
+    for file in (path.with_suffix(".json"), folder / "mel.json"):
+        if file.is_file():
+            found = _parsed(file.read_text(encoding="utf-8-sig"), str(file))
+            if found is not None:
+                return found
+    return None
+
+
+def settings_of(values: Any) -> dict[str, Any] | None:
+    """Fields of a mel configuration in a JSON object, under our names, or None where it has none."""
+    if not isinstance(values, Mapping):
+        return None
+    for inner in ("mel", "preprocess", "audio"):
+        if isinstance(values.get(inner), Mapping):
+            values = values[inner]
+            break
+    found = {_NAMES.get(str(name), str(name)): value for name, value in values.items()}
+    own = {name: value for name, value in found.items() if name in MelConfig.model_fields}
+    # A row of a corpus may state its sampling rate, too; that alone says nothing of a mel.
+    return own if {"n_mels", "hop_length", "n_fft"} & own.keys() else None
+
+
+def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
+    """Compare what is stated of a mel with a configuration; fields that are not stated don't count.
+
+    Raises:
+        ValueError: names each differing field with both values.
+    """
+    takes: dict[str, Any] = {**config.to_dict(), "f_max": config.upper_edge}
+    rows = []
+    for name, value in stated.items():
+        if name == "f_max" and not value:
+            value = stated.get("sample_rate", config.sample_rate) / 2
+        same = value == takes[name]
+        if isinstance(value, int | float) and isinstance(takes[name], int | float):
+            same = math.isclose(value, takes[name], rel_tol=1e-4, abs_tol=1e-12)
+        if not same:
+            rows.append(f"{name}: the mel has {value!r}, the vocoder takes {takes[name]!r}")
+    if rows:
+        raise ValueError(f"the mel is not the one of this vocoder: {'; '.join(rows)}")
+
+
+def check_plausible(mel: Tensor, config: MelConfig, *, quiet: bool = False) -> None:
+    """Judge the values of a stored mel (n_mels, F) where nothing else tells its kind.
+
+    The vocoder's own check refuses decibels and values out of range; this one sees what is in range by chance.
+
+    Args:
+        mel: values.
+        config: what the vocoder takes.
+        quiet: don't warn of what is only likely.
+
+    Raises:
+        ValueError: linear values for a vocoder that takes logarithms, or the other way round.
+    """
+    if mel.numel() == 0 or not bool(torch.isfinite(mel).all()):
+        return  # the vocoder says what is wrong
+    least, most = float(mel.min()) * config.std + config.mean, float(mel.max()) * config.std + config.mean
+    if config.log == "none":
+        if least < 0:
+            raise ValueError(
+                f"the least value is {least:.2f}; this vocoder takes magnitudes without a logarithm, so take the "
+                "exponential first"
+            )
+        return
+    if least >= 0 and most > 1:
+        raise ValueError(
+            f"the values lie between {least:.2g} and {most:.2g}, none below 0: a mel without its logarithm; this "
+            f"vocoder takes {config.log}, with values not below {config.log_floor:g}"
+        )
+    decimal = math.log10(config.log_floor)
+    if not quiet and config.log == "ln" and mel.shape[-1] >= 50 and decimal - 1e-3 <= least < decimal / 2 and most < 2:
+        log.warning(
+            "the values lie between %.2f and %.2f, as those of a mel with log10 do; this vocoder takes the natural "
+            "logarithm. If they are log10, multiply them by %.4f; a file mel.json with its settings ends this doubt",
+            least,
+            most,
+            math.log(10),
+        )
+
+
+def _parsed(text: str, where: str) -> dict[str, Any] | None:
+    try:
+        return settings_of(json.loads(text))
+    except ValueError as error:
+        raise ValueError(f"{where} is no JSON: {error}") from None

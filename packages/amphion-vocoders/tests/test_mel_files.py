@@ -1,0 +1,107 @@
+import json
+import logging
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from amphion_core.data.record import Record
+from amphion_core.data.shards import write_shards
+from amphion_core.features import MelConfig
+from amphion_core.features.mel import mel_spectrogram
+from amphion_core.testing.sounds import glide
+from amphion_vocoders import Vocos, VocosConfig, synthesize
+from amphion_vocoders.mel_files import check_plausible, check_stated, oriented, settings_of
+
+MEL = MelConfig(sample_rate=8000, n_fft=128, win_length=128, hop_length=32, n_mels=12, f_max=4000)
+FOREIGN = {"sampling_rate": 8000, "n_fft": 128, "win_size": 128, "hop_size": 32, "num_mels": 12, "fmin": 0}
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    Vocos(VocosConfig(mel=MEL, dim=8, intermediate_dim=16, num_layers=1)).save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def mel_of(config=MEL, seconds=0.5):
+    return mel_spectrogram(torch.from_numpy(glide(100, 200, 8000, seconds)).float(), config)
+
+
+@pytest.mark.parametrize("name", ["x.json", "mel.json"])
+def test_settings_beside_a_mel_are_compared(model, tmp_path, name):
+    np.save(tmp_path / "x.npy", mel_of().numpy())
+    (tmp_path / name).write_text(json.dumps(FOREIGN | {"hop_size": 64}))
+    with pytest.raises(ValueError, match="hop_length: the mel has 64, the vocoder takes 32"):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+    (tmp_path / name).write_text(json.dumps({"preprocess": FOREIGN}))
+    assert synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+
+
+def test_metadata_of_safetensors_are_compared(model, tmp_path):
+    metadata = {"mel": json.dumps({**MEL.to_dict(), "f_max": 3000})}
+    safetensors.torch.save_file({"a": mel_of()}, tmp_path / "x.safetensors", metadata=metadata)
+    with pytest.raises(ValueError, match="f_max: the mel has 3000"):
+        synthesize([tmp_path / "x.safetensors"], model, tmp_path / "out")
+
+
+@pytest.mark.parametrize("hop", [32, 64])
+def test_shards_without_recordings_give_their_mels(model, tmp_path, hop):
+    import io
+
+    def encode(row):
+        file = io.BytesIO()
+        np.save(file, mel_of().numpy())
+        about = {"id": "a", "extra": {}, "mel": FOREIGN | {"hop_size": hop}}
+        return Record("a", {"mel.npy": file.getvalue(), "json": json.dumps(about).encode()})
+
+    write_shards([{"id": "a"}], encode, tmp_path / "shards", progress=False)
+    if hop == 32:
+        (path,) = synthesize([tmp_path / "shards"], model, tmp_path / "out")
+        assert path.name == "a.wav"
+        return
+    with pytest.raises(ValueError, match="hop_length: the mel has 64"):
+        synthesize([tmp_path / "shards"], model, tmp_path / "out")
+
+
+def test_other_names_of_the_settings_are_known():
+    assert settings_of(FOREIGN)["n_mels"] == 12
+    check_stated(settings_of(FOREIGN), MEL)
+    check_stated({"f_max": None}, MEL)
+
+
+def test_what_a_row_says_of_its_audio_is_no_mel():
+    assert settings_of({"text": "hello", "sample_rate": 44100}) is None
+
+
+def test_linear_magnitudes_are_told():
+    with pytest.raises(ValueError, match="a mel without its logarithm"):
+        oriented(mel_of(MEL.updated(log="none")) * 100, MEL, None)
+
+
+def test_logarithms_for_a_vocoder_of_magnitudes_are_told():
+    with pytest.raises(ValueError, match="take the exponential"):
+        check_plausible(mel_of(), MEL.updated(log="none"))
+
+
+def test_likely_log10_is_warned_of_unless_the_settings_are_stated(caplog):
+    mel = mel_of(MEL.updated(log="log10"), 1.0)
+    with caplog.at_level(logging.WARNING):
+        oriented(mel, MEL, settings_of(MEL.to_dict()))
+        assert not caplog.records
+        oriented(mel, MEL, None)
+    assert "multiply them by 2.3026" in caplog.text
+
+
+def test_a_real_mel_is_not_doubted(caplog):
+    with caplog.at_level(logging.WARNING):
+        oriented(mel_of(seconds=1.0), MEL, None)
+    assert not caplog.records
+
+
+def test_json_that_is_cut_is_told(model, tmp_path):
+    np.save(tmp_path / "x.npy", mel_of().numpy())
+    (tmp_path / "mel.json").write_text('{"n_mels": 1')
+    with pytest.raises(ValueError, match=r"mel\.json is no JSON"):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
