@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from amphion_eval import cepstrum, duration, energy, pitch, sets, spectral, transcript, waveform
+from amphion_eval import (
+    cepstrum,
+    descriptive,
+    duration,
+    energy,
+    perceptual,
+    pitch,
+    quality,
+    sets,
+    speaker,
+    spectral,
+    transcript,
+    waveform,
+)
+from amphion_eval import (
+    loudness as loud,
+)
 from amphion_eval.analysis import PairAnalysis
 from amphion_eval.metric import Metric
-from amphion_eval.models import audio_catalogue
+from amphion_eval.models import audio_catalogue, catalogue
 from amphion_eval.values import Undefined
 
 __all__ = [
     "cer",
     "clap_score",
+    "dnsmos_bak",
+    "dnsmos_ovrl",
+    "dnsmos_p808",
+    "dnsmos_personalized_bak",
+    "dnsmos_personalized_ovrl",
+    "dnsmos_personalized_sig",
+    "dnsmos_sig",
     "duration_difference",
     "duration_error",
     "duration_ratio",
@@ -21,6 +46,7 @@ __all__ = [
     "energy_rmse_db",
     "energy_rmse_db_mean_removed",
     "energy_rmse_lin",
+    "estoi",
     "f0_median_offset",
     "f0_pearson_cents",
     "f0_pearson_hz",
@@ -36,13 +62,31 @@ __all__ = [
     "kid",
     "kl",
     "kl_sigmoid",
+    "loudness",
+    "loudness_difference",
+    "ltas_distance",
     "mcd",
     "mstft",
     "mstft_log_magnitude",
     "mstft_spectral_convergence",
     "periodicity_rmse",
+    "pesq_nb",
+    "pesq_wb",
     "si_sdr",
     "si_snr",
+    "sim_o",
+    "sim_r",
+    "singing_power_ratio",
+    "singing_power_ratio_difference",
+    "speaker_similarity",
+    "speaker_similarity_all_pairs",
+    "speech_share",
+    "squim_mos",
+    "squim_pesq",
+    "squim_si_sdr",
+    "squim_stoi",
+    "stoi",
+    "utmos",
     "vuv_error",
     "vuv_f1",
     "wer",
@@ -134,7 +178,14 @@ duration_difference = _length("duration_difference", duration.duration_differenc
 duration_error = _length("duration_error", duration.duration_error, unit="s", low=0.0)
 duration_ratio = _length("duration_ratio", duration.duration_ratio, low=0.0, best="one")
 
-_text = partial(Metric, needs="texts", low=0.0, rate=True, parameters=("normalizer", "language"))
+_text = partial(
+    Metric,
+    needs="texts",
+    low=0.0,
+    rate=True,
+    parameters=("normalizer", "language", "asr"),
+    models=catalogue.recogniser_models,
+)
 
 wer = _text("wer", transcript.wer, source="Whisper's normalisers: Radford et al., 2022, arXiv:2212.04356")
 cer = _text("cer", transcript.cer, source="Whisper's normalisers: Radford et al., 2022, arXiv:2212.04356")
@@ -198,4 +249,96 @@ clap_score = Metric(
     parameters=("clap_model",),
     requires=(*_EMBEDDING, ("transformers", "amphion-eval[embedding]")),
     models=audio_catalogue.clap_models,
+)
+
+_PESQ, _STOI = (("pesq", perceptual.EXTRA),), (("pystoi", perceptual.EXTRA),)
+_listened = partial(Metric, needs="wavs", best="higher", parameters=("max_delay",))
+
+pesq_wb = _listened(
+    "pesq_wb", perceptual.pesq_wb, unit="MOS", low=1.04, high=4.65, source="ITU-T P.862.2, 2007", requires=_PESQ
+)
+pesq_nb = _listened(
+    "pesq_nb", perceptual.pesq_nb, unit="MOS", low=1.0, high=4.55, source="ITU-T P.862.1, 2003", requires=_PESQ
+)
+stoi = _listened(
+    "stoi",
+    perceptual.stoi,
+    low=-1.0,
+    high=1.0,
+    source="Taal et al., An Algorithm for Intelligibility Prediction, 2011",
+    requires=_STOI,
+)
+estoi = _listened(
+    "estoi",
+    perceptual.estoi,
+    low=-1.0,
+    high=1.0,
+    source="Jensen and Taal, An Algorithm for Predicting the Intelligibility of Speech Masked by Maskers, 2016",
+    requires=_STOI,
+)
+
+_voice = partial(
+    Metric,
+    low=-1.0,
+    high=1.0,
+    best="higher",
+    parameters=("speaker_model",),
+    models=catalogue.speaker_models,
+)
+
+speaker_similarity = _voice("speaker_similarity", speaker.speaker_similarity, needs="model")
+speaker_similarity_all_pairs = _voice(
+    "speaker_similarity_all_pairs", speaker.speaker_similarity_all_pairs, needs="sets"
+)
+sim_o = _voice("sim_o", speaker.sim_o, needs="prompt_model", source="Le et al., Voicebox, 2023, arXiv:2306.15687")
+sim_r = _voice(
+    "sim_r", speaker.sim_r, needs="reconstruction_model", source="Wang et al., VALL-E, 2023, arXiv:2301.02111"
+)
+
+
+def _rated(name: str, function: Callable[..., float], model: str, **changes: Any) -> Metric:
+    network = catalogue.QUALITY[model]
+    fields = {"unit": "MOS", "needs": "clip_model", "best": "higher", "source": network.source, **changes}
+    models = partial(catalogue.quality_models, name=model)
+    return Metric(name, function, requires=network.requires, models=models, **fields)
+
+
+# the curves of DNSMOS go a little below 1 for what is worse than all that people rated
+dnsmos_sig = _rated("dnsmos_sig", quality.dnsmos_sig, "dnsmos-p835", low=0.0, high=5.0)
+dnsmos_bak = _rated("dnsmos_bak", quality.dnsmos_bak, "dnsmos-p835", low=0.0, high=5.0)
+dnsmos_ovrl = _rated("dnsmos_ovrl", quality.dnsmos_ovrl, "dnsmos-p835", low=0.0, high=5.0)
+dnsmos_p808 = _rated("dnsmos_p808", quality.dnsmos_p808, "dnsmos-p808", low=0.0, high=5.0)
+_personal = partial(_rated, model="dnsmos-p835-personalized", low=0.0, high=5.0)
+dnsmos_personalized_sig = _personal("dnsmos_personalized_sig", quality.dnsmos_personalized_sig)
+dnsmos_personalized_bak = _personal("dnsmos_personalized_bak", quality.dnsmos_personalized_bak)
+dnsmos_personalized_ovrl = _personal("dnsmos_personalized_ovrl", quality.dnsmos_personalized_ovrl)
+utmos = _rated("utmos", quality.utmos, "utmos22-strong", low=0.0, high=6.0)
+squim_stoi = _rated("squim_stoi", quality.squim_stoi, "squim-objective", unit="", low=0.0, high=1.0)
+squim_pesq = _rated("squim_pesq", quality.squim_pesq, "squim-objective", low=1.0, high=5.0)
+squim_si_sdr = _rated("squim_si_sdr", quality.squim_si_sdr, "squim-objective", unit="dB")
+squim_mos = _rated("squim_mos", quality.squim_mos, "squim-subjective", needs="pair_model", low=1.0, high=5.0)
+# descriptive: neither end is best, so it is said to be that of a clip in which somebody speaks all the time
+speech_share = _rated("speech_share", quality.speech_share, "silero-vad", unit="", low=0.0, high=1.0, best="one")
+
+_BS1770 = "ITU-R BS.1770-4, 2015"
+
+# descriptive: "zero" stands for full scale, which no clip should reach
+loudness = Metric("loudness", loud.loudness, needs="clip", unit="LUFS", best="zero", source=_BS1770)
+loudness_difference = Metric(
+    "loudness_difference", loud.loudness_difference, needs="clips", unit="LU", best="zero", source=_BS1770
+)
+ltas_distance = Metric(
+    "ltas_distance", descriptive.ltas_distance, needs="clips", unit="dB", low=0.0, source="Welch, 1967"
+)
+_OMORI = "Omori et al., Singing power ratio, 1996"
+singing_power_ratio = Metric(
+    "singing_power_ratio", descriptive.singing_power_ratio, needs="clip", unit="dB", best="higher", source=_OMORI
+)
+singing_power_ratio_difference = Metric(
+    "singing_power_ratio_difference",
+    descriptive.singing_power_ratio_difference,
+    needs="clips",
+    unit="dB",
+    best="zero",
+    source=_OMORI,
 )

@@ -19,6 +19,7 @@ from amphion_core.extras import MissingExtraError
 from amphion_eval.cache import Store, digest
 from amphion_eval.identity import code_of, libraries
 from amphion_eval.model import Batch, Model
+from amphion_eval.models.clips import at_rate
 from amphion_eval.pairing import Clip
 from amphion_eval.reading import Reader, Sound
 from amphion_eval.values import Undefined
@@ -220,7 +221,8 @@ class Networks:
         return inputs
 
     def _wav(self, clip: Clip, rate: int) -> NDArray[np.float32]:
-        return np.asarray(replace(self._sounds[clip]).at(rate), np.float32)
+        sound = replace(self._sounds[clip])
+        return at_rate(sound.wav, sound.sample_rate, rate)
 
 
 @dataclass

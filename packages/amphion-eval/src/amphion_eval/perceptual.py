@@ -114,9 +114,7 @@ def estoi(reference: ArrayLike, estimate: ArrayLike, sample_rate: int) -> float:
     return _stoi(reference, estimate, sample_rate, extended=True)
 
 
-def _pesq(
-    reference: ArrayLike, estimate: ArrayLike, sample_rate: int, rate: int, mode: Literal["wb", "nb"]
-) -> float:
+def _pesq(reference: ArrayLike, estimate: ArrayLike, sample_rate: int, rate: int, mode: Literal["wb", "nb"]) -> float:
     library = require("pesq", EXTRA)
     pair = _samples(reference, estimate)
     if isinstance(pair, Undefined):
@@ -152,7 +150,7 @@ def _stoi(reference: ArrayLike, estimate: ArrayLike, sample_rate: int, *, extend
 @contextmanager
 def _seeded() -> Iterator[None]:
     """The library adds noise of the size of rounding to silent bands; the same pair shall give the same number."""
-    before = np.random.get_state()  # noqa: NPY002: the library draws from the global generator
+    before = np.random.get_state()  # noqa: NPY002 (the library draws from it)
     np.random.seed(0)  # noqa: NPY002
     try:
         yield
@@ -160,9 +158,7 @@ def _seeded() -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-def _samples(
-    reference: ArrayLike, estimate: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | Undefined:
+def _samples(reference: ArrayLike, estimate: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]] | Undefined:
     ref, est = np.asarray(reference, np.float64), np.asarray(estimate, np.float64)
     if ref.shape != est.shape or ref.ndim != 1:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Weight files of networks: inside a package, a folder of the user's, the hub's cache, or the hub; known by their hash."""
+"""Weight files of networks: in a package, a folder of the user's, the hub's cache, or the hub; known by their hash."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ class Weights:
         file: name of the file; empty where the whole repository is taken (a transformers model).
         repository: hub id; empty where the release is no hub repository.
         url: where people find it.
-        sha256: of the file, where the release states it.
+        sha256: of the file, or the beginning of it that the release states.
         package: installed module that carries the file inside; it is not imported.
         path: the file or folder itself, where a user named it.
         licence: of the release.
         install: command that brings it, where there is one.
+        patterns: files of the repository that are needed where it is taken whole; all if empty.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Weights:
     path: str = ""
     licence: str = ""
     install: str = ""
+    patterns: tuple[str, ...] = ()
 
     def locate(self, *, download: bool = True) -> Path:
         """The file or folder on this machine.
@@ -62,7 +64,7 @@ class Weights:
             from amphion_core.download import fetch
 
             try:
-                folder = fetch(self.repository, patterns=[self.file] if self.file else None)
+                folder = fetch(self.repository, patterns=self._wanted)
             except FileNotFoundError as error:
                 why = f" ({error})"
             else:
@@ -118,15 +120,19 @@ class Weights:
         if self.repository:
             from amphion_core.download import cached
 
-            kept = cached(self.repository, patterns=[self.file] if self.file else None)
+            kept = cached(self.repository, patterns=self._wanted)
             if kept is not None:
                 return kept / self.file if self.file else kept
         return None
 
+    @property
+    def _wanted(self) -> list[str] | None:
+        return [self.file] if self.file else list(self.patterns) or None
+
     def _checked(self, place: Path) -> Path:
         if self.sha256 and place.is_file():
             found = _sha256(place, place.stat().st_mtime_ns)
-            if found != self.sha256:
+            if not found.startswith(self.sha256):
                 raise ValueError(f"{place} has the sha256 {found}, the release has {self.sha256}; download it again")
         return place
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amphion_eval.values import Undefined
 
-__all__ = ["at_rate", "fault_of", "in_groups", "usable"]
+__all__ = ["at_rate", "fault_of", "in_groups", "trimmed", "usable"]
 
 Clip = NDArray[np.float32]
 
@@ -55,7 +55,10 @@ def fault_of(clip: Clip, sample_rate: int, shortest: float) -> Undefined | None:
 
 
 def usable(
-    infer: Callable[[list[Clip]], Sequence[Any]], sample_rate: int, shortest: float
+    infer: Callable[[list[Clip]], Sequence[Any]],
+    sample_rate: int,
+    shortest: float,
+    prepare: Callable[[Clip, int], Clip] | None = None,
 ) -> Callable[[Sequence[Clip]], list[Any]]:
     """A batch function that gives `Undefined` for clips without output, and the others to `infer`.
 
@@ -63,10 +66,13 @@ def usable(
         infer: clips to outputs, one each.
         sample_rate: Hz.
         shortest: seconds that the network needs.
+        prepare: what is done to each clip first, such as `trimmed`.
     """
 
     def batch(clips: Sequence[Clip]) -> list[Any]:
         arrays = [np.asarray(clip, np.float32) for clip in clips]
+        if prepare is not None:
+            arrays = [prepare(clip, sample_rate) for clip in arrays]
         outputs: list[Any] = [fault_of(clip, sample_rate, shortest) for clip in arrays]
         kept = [number for number, output in enumerate(outputs) if output is None]
         for number, output in zip(kept, infer([arrays[n] for n in kept]) if kept else (), strict=True):
@@ -74,6 +80,18 @@ def usable(
         return outputs
 
     return batch
+
+
+def trimmed(clip: Clip, sample_rate: int) -> Clip:
+    """The clip without the silence at its ends: what lies 40 dB below the loudest 20 ms, but for 50 ms.
+
+    Args:
+        clip: (T,) samples.
+        sample_rate: Hz.
+    """
+    from amphion_core import audio
+
+    return np.asarray(audio.trim_silence(clip, sample_rate)[0], np.float32)
 
 
 def in_groups(infer: Callable[[NDArray[np.float32]], Sequence[Any]], clips: Sequence[Clip]) -> list[Any]:

@@ -23,7 +23,8 @@ from amphion_eval.spectral import Resolution, magnitude_stft
 __all__ = ["load", "load_p808", "mel_levels", "windows"]
 
 RATE = 16000
-_WINDOW = 144160  # samples, 9.01 s
+_SECONDS = 9.01
+_WINDOW = 144160  # samples of them
 _MEL = MelConfig(sample_rate=RATE, n_fft=321, win_length=321, hop_length=160, n_mels=120, power=2, log="none")
 
 # Polynomials that the release fits to the ratings of people; highest power first: signal, background, overall.
@@ -90,9 +91,10 @@ def windows(clip: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     while times * clip.size < _WINDOW:  # the release doubles what it has
         times *= 2
     long = np.tile(clip, times)
-    for start in range(0, max(1, int(long.size // RATE - 9.01) + 1) * RATE, RATE):
-        if start + _WINDOW <= long.size:
-            yield long[start : start + _WINDOW]
+    for number in range(int(long.size // RATE - _SECONDS) + 1):
+        # the release computes ends in seconds; where that loses a sample (number 7 is the first) it drops the window
+        if int((number + _SECONDS) * RATE) - number * RATE == _WINDOW:
+            yield long[number * RATE : number * RATE + _WINDOW]
 
 
 def mel_levels(window: NDArray[np.float32]) -> NDArray[np.float32]:

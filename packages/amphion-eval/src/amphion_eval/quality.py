@@ -1,0 +1,91 @@
+"""Ratings of speech without a matching reference: what of a network's output is which metric.
+
+Each function takes the mapping that a network of `amphion_eval.models.catalogue` gave for a clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = [
+    "dnsmos_bak",
+    "dnsmos_ovrl",
+    "dnsmos_p808",
+    "dnsmos_personalized_bak",
+    "dnsmos_personalized_ovrl",
+    "dnsmos_personalized_sig",
+    "dnsmos_sig",
+    "speech_share",
+    "squim_mos",
+    "squim_pesq",
+    "squim_si_sdr",
+    "squim_stoi",
+    "utmos",
+]
+
+Rating = Mapping[str, float]
+
+
+def dnsmos_sig(output: Rating) -> float:
+    """Quality of the voice itself, as listeners of P.835 would rate it: about 1 to 5, higher is better."""
+    return float(output["sig"])
+
+
+def dnsmos_bak(output: Rating) -> float:
+    """How little the background disturbs, as listeners of P.835 would rate it: about 1 to 5, higher is better."""
+    return float(output["bak"])
+
+
+def dnsmos_ovrl(output: Rating) -> float:
+    """Quality of all that is heard, as listeners of P.835 would rate it: about 1 to 5, higher is better."""
+    return float(output["ovrl"])
+
+
+def dnsmos_p808(output: Rating) -> float:
+    """Quality, as listeners of P.808 would rate it with one number: about 1 to 5, higher is better."""
+    return float(output["p808"])
+
+
+def dnsmos_personalized_sig(output: Rating) -> float:
+    """As `dnsmos_sig`, where other voices than the main one count as noise."""
+    return float(output["sig"])
+
+
+def dnsmos_personalized_bak(output: Rating) -> float:
+    """As `dnsmos_bak`, where other voices than the main one count as noise."""
+    return float(output["bak"])
+
+
+def dnsmos_personalized_ovrl(output: Rating) -> float:
+    """As `dnsmos_ovrl`, where other voices than the main one count as noise."""
+    return float(output["ovrl"])
+
+
+def utmos(output: Rating) -> float:
+    """Naturalness, as listeners of synthetic speech would rate it: about 1 to 5, higher is better."""
+    return float(output["utmos"])
+
+
+def squim_stoi(output: Rating) -> float:
+    """STOI as a network guesses it without the reference: 0 to 1, higher is better."""
+    return float(output["stoi"])
+
+
+def squim_pesq(output: Rating) -> float:
+    """Wide-band PESQ as a network guesses it without the reference: about 1 to 4.64, higher is better."""
+    return float(output["pesq"])
+
+
+def squim_si_sdr(output: Rating) -> float:
+    """SI-SDR as a network guesses it without the reference: dB, higher is better."""
+    return float(output["si_sdr"])
+
+
+def squim_mos(output: Rating) -> float:
+    """Mean opinion score as a network guesses it beside any clean recording: 1 to 5, higher is better."""
+    return float(output["mos"])
+
+
+def speech_share(output: Rating) -> float:
+    """Share of the clip in which somebody speaks: 0 to 1, descriptive; 0 for silence and for music."""
+    return float(output["speech_share"])
