@@ -31,9 +31,8 @@ _ONNX = (("onnxruntime", "amphion-eval[mos]"),)
 _TRANSFORMERS_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
 _FASTER_FILES = ("*.json", "*.txt", "model.bin")
 
-_SPEECHMOS = partial(
-    Weights, "speechmos", package="speechmos", licence="MIT", install="pip install 'amphion-eval[mos]'"
-)
+_MOS_INSTALL = "pip install 'amphion-eval[mos]'"
+_SPEECHMOS = partial(Weights, "speechmos", package="speechmos", licence="MIT", install=_MOS_INSTALL)
 _P835 = _SPEECHMOS(
     "dnsmos_models/sig_bak_ovr.onnx", sha256="269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
 )
