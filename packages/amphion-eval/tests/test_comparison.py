@@ -5,7 +5,9 @@ import re
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from amphion_eval.cli import app
 from amphion_eval.comparison import compare
 from amphion_eval.comparison_page import plain
 from amphion_eval.report import Report, load_report
@@ -163,3 +165,14 @@ def test_saved_results_compare_like_those_in_memory(folders, tmp_path):
     for result in made:
         result.to_json(tmp_path / f"{result.name}.json")
     assert compare(made) == compare([load_report(tmp_path / f"{result.name}.json") for result in made])
+
+
+def test_command_compares_saved_results(report, tmp_path):
+    for name, shift in (("near", 0.0), ("far", 2.0)):
+        report(*[shift + k / 10 for k in range(9)], name=name).to_json(tmp_path / f"{name}.json")
+    files = [str(tmp_path / "near.json"), str(tmp_path / "far.json")]
+    forms = [part for form in ("json", "markdown", "html") for part in (f"--{form}", str(tmp_path / f"c.{form}"))]
+    result = CliRunner().invoke(app, ["compare", *files, "--metrics", "m", *forms])
+    assert result.exit_code == 0 and "near / far" in result.stdout, result.output
+    assert json.loads((tmp_path / "c.json").read_text())["contrasts"][0]["better"] == "near"
+    assert (tmp_path / "c.markdown").stat().st_size and (tmp_path / "c.html").stat().st_size

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from amphion_core.cli import make_app, run
+from amphion_eval.listening.cli import app as listening
 
 if TYPE_CHECKING:
     from amphion_eval.report import Report
@@ -20,6 +21,7 @@ __all__ = ["app", "main"]
 log = logging.getLogger(__name__)
 
 app = make_app("Objective metrics of speech, singing and audio.")
+app.add_typer(listening, name="listening")
 
 
 @app.command()
@@ -233,6 +235,44 @@ def report(
 
 
 @app.command()
+def compare(
+    results: Annotated[list[Path], typer.Argument(help="Files that score --json wrote, one a system.")],
+    metrics: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Name of a system; only contrasts with it are tested.")] = None,
+    permutations: Annotated[int, typer.Option(help="Exchanges drawn by a test that can't go through all.")] = 20_000,
+    bootstrap: Annotated[int, typer.Option(help="Samples for the intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of both.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="File for everything.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
+    html: Annotated[Path | None, typer.Option(help="File for the page with the differences drawn.")] = None,
+) -> None:
+    """Test which systems differ on the same items: paired permutation tests, intervals, sizes of the effects.
+
+    Examples:
+      amphion-eval compare ours.json baseline.json
+
+      amphion-eval compare a.json b.json c.json --baseline a --metrics mcd,wer --html compared.html
+    """
+    from amphion_eval.comparison import compare as compare_reports
+    from amphion_eval.comparison_page import plain
+    from amphion_eval.report import load_report
+
+    comparison = compare_reports(
+        [load_report(path) for path in results],
+        metrics=[part.strip() for part in metrics.split(",") if part.strip()] if metrics is not None else None,
+        baseline=baseline,
+        permutations=permutations,
+        resamples=bootstrap,
+        seed=seed,
+    )
+    for path, write in ((json, comparison.to_json), (markdown, comparison.to_markdown), (html, comparison.to_html)):
+        if path is not None:
+            write(path)
+            log.info("wrote %s", path)
+    print(plain(comparison))
+
+
+@app.command()
 def metrics() -> None:
     """List the installed metrics: unit, range, which end is best, what it needs, source.
 
@@ -249,17 +289,27 @@ def metrics() -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Tell which metrics and pitch trackers work here, and what the others lack.
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Tell which metrics, pitch trackers and networks work here, and which extra or weights the others lack.
+
+    Nothing is downloaded or loaded.
 
     Examples:
       amphion-eval doctor
+      amphion-eval doctor --json
     """
-    from amphion_eval.health import missing_of_metrics, missing_of_trackers
+    import json
 
-    for title, missing in (("metric", missing_of_metrics()), ("pitch tracker", missing_of_trackers())):
-        for name, lacks in missing.items():
-            print(f"{title:14} {name:30} {f'needs {lacks}' if lacks else 'works'}")
+    from amphion_eval.health import check
+
+    found = check()
+    if as_json:
+        print(json.dumps([item.to_dict() for item in found], indent=1, ensure_ascii=False))
+        return
+    for item in found:
+        print(f"{item.kind:14} {item.name:32} {f'needs {item.lacks}' if item.lacks else 'works'}")
 
 
 def main() -> None:
