@@ -67,7 +67,8 @@ def page(reports: Sequence[Report], *, title: str | None = None, max_items: int 
         raise ValueError("there is no result to show")
     if audio not in (*_TYPES, "none"):
         raise ValueError(f"no coding {audio!r} for players; there are: {', '.join(_TYPES)}, none")
-    columns = tables.comparison(reports)
+    all_columns = tables.comparison(reports)
+    columns = [column for column in all_columns if column.definition.get("level") != "set"]  # those that items have
     names = [report.name for report in reports]
     shown = _worst_first(reports, columns)[:max_items]
     heading = title or f"{' and '.join(names) if len(names) < 3 else f'{len(names)} systems'} against the recordings"
@@ -76,7 +77,7 @@ def page(reports: Sequence[Report], *, title: str | None = None, max_items: int 
         f'<p class="soft">{escape(_facts(reports))}</p>',
         _key(names),
         "<h2>Figures</h2>",
-        _figures(reports, columns),
+        _figures(reports, all_columns),
         "<h2>Distributions</h2>",
         _distributions(reports, columns),
         "<h2>Items</h2>",
@@ -87,7 +88,7 @@ def page(reports: Sequence[Report], *, title: str | None = None, max_items: int 
         "<h2>Undefined</h2>",
         _undefined(reports),
         "<h2>How it was measured</h2>",
-        _definitions(columns),
+        _definitions(all_columns),
         *(_provenance(report) for report in reports),
     ]
     assets = files("amphion_eval")
@@ -321,11 +322,15 @@ def _key(names: Sequence[str]) -> str:
 
 
 def _choice(shown: int, total: int, columns: Sequence[Column]) -> str:
+    if not columns:
+        return f"The first {shown} of {total} items."
     by = escape(columns[0].definition["label"])
     return f"The worst {shown} of {total} items by {by}." if shown < total else f"All items, the worst by {by} first."
 
 
 def _worst_first(reports: Sequence[Report], columns: Sequence[Column]) -> list[str]:
+    if not columns:
+        return _ids(reports)
     first = columns[0]
     worst: dict[str, float] = dict.fromkeys(_ids(reports), -math.inf)
     for report in filter(first.fits, reports):
