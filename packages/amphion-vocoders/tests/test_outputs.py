@@ -1,0 +1,63 @@
+import math
+
+import pytest
+import torch
+
+from amphion_vocoders.outputs import Output, OutputConfig
+
+MULAW = OutputConfig(kind="mulaw", classes=64)
+RAW = OutputConfig(kind="raw", classes=64)
+MIXTURE = OutputConfig(kind="mol", mixtures=4)
+ALL = (MULAW, RAW, MIXTURE)
+
+
+@pytest.mark.parametrize("config", ALL)
+def test_signal_of_its_own_waveform_is_itself(config):
+    output = Output(config)
+    signal = output.signal(torch.linspace(-1, 1, 501))
+    torch.testing.assert_close(output.signal(output.wav(signal)), signal, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("config", [MULAW, RAW])
+def test_even_logits_cost_the_logarithm_of_the_classes(config):
+    loss = Output(config).loss(torch.zeros(1, 64, 7), torch.rand(1, 7) * 2 - 1)
+    assert loss == pytest.approx(math.log(64), rel=1e-6)
+
+
+@pytest.mark.parametrize("config", ALL)
+def test_mean_loss_is_that_of_its_samples(config):
+    output, logits = Output(config), torch.randn(2, config.channels, 5)
+    signal = output.signal(torch.rand(2, 5) * 2 - 1)
+    assert output.loss(logits, signal) == pytest.approx(output.loss(logits, signal, "none").mean().item(), rel=1e-6)
+
+
+def test_classes_are_drawn_as_often_as_they_are_likely():
+    logits = torch.randn(1, 64)
+    even = (torch.arange(100_000)[:, None] + 0.5) / 100_000
+    drawn = Output(RAW).draw(logits.expand(100_000, -1), even)
+    counts = torch.bincount(torch.round((drawn[:, 0] + 1) * 31.5).long(), minlength=64)
+    # Even numbers hit each share but for one at its ends, and float32 rounds the sums.
+    torch.testing.assert_close(counts / 100_000, logits.softmax(1)[0], atol=3e-5, rtol=0)
+
+
+@pytest.mark.parametrize("config", [MULAW, RAW])
+def test_largest_number_draws_the_last_class(config):
+    assert Output(config).draw(torch.zeros(1, 64), torch.tensor([[1 - 1e-8]])) == 1.0
+
+
+@pytest.mark.parametrize("config", ALL)
+def test_low_temperature_draws_closer_to_the_likeliest(config):
+    logits = torch.randn(1, config.channels).expand(4000, -1)
+    numbers = Output(config).uniform(4000, torch.Generator().manual_seed(0))
+    if config.kind == "mol":
+        numbers[:, :-1] = 0.5  # one component for all
+        logits = torch.cat([logits[:, :8], torch.full((4000, 4), -4.0)], dim=1)
+    spread = [Output(config, temperature).draw(logits, numbers).std() for temperature in (1.0, 0.3)]
+    assert spread[1] < 0.7 * spread[0]
+
+
+@pytest.mark.parametrize("config", ALL)
+def test_one_row_of_numbers_serves_all_items(config):
+    output = Output(config)
+    logits, numbers = torch.randn(3, config.channels), output.uniform(1, torch.Generator().manual_seed(0))
+    assert torch.equal(output.draw(logits, numbers), output.draw(logits, numbers.expand(3, -1)))
