@@ -7,16 +7,24 @@ from amphion_core import registry
 from amphion_core.features import MelConfig
 from amphion_core.testing import check_vocoder
 from amphion_vocoders import (
+    APNet,
+    APNetConfig,
     BigVGAN,
     BigVGANConfig,
+    DiffWave,
+    DiffWaveConfig,
     GriffinLim,
     GriffinLimConfig,
     HiFiGAN,
     HiFiGANConfig,
+    MelGAN,
+    MelGANConfig,
     NsfHiFiGAN,
     NsfHiFiGANConfig,
     Vocos,
     VocosConfig,
+    WaveGlow,
+    WaveGlowConfig,
     World,
     WorldConfig,
 )
@@ -52,6 +60,37 @@ def vocos(**changes):
     return Vocos(VocosConfig(**(dict(mel=MEL, dim=16, intermediate_dim=32, num_layers=2) | changes))).eval()
 
 
+def melgan(**changes):
+    torch.manual_seed(0)
+    return MelGAN(MelGANConfig(**(dict(mel=MEL, channels=4, rates=(4, 4, 2, 2)) | changes))).eval()
+
+
+def apnet():
+    torch.manual_seed(0)
+    stack = {"channels": 8, "block_kernel_sizes": (3, 5), "block_dilations": ((1, 3), (1, 2))}
+    return APNet(APNetConfig(mel=MEL, amplitude=stack, phase=stack)).eval()
+
+
+def alive(model):
+    """With weights where training begins with zeros."""
+    for parameter in model.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return model.eval()
+
+
+def diffwave(**changes):
+    torch.manual_seed(0)
+    values = dict(mel=MEL, channels=8, layers=4, cycle=2, rates=(8, 8), steps="fast")
+    return alive(DiffWave(DiffWaveConfig(**(values | changes))))
+
+
+def waveglow():
+    torch.manual_seed(0)
+    values = dict(flows=4, early_every=2, layers=3, channels=8, upsample_kernel_size=128)
+    return alive(WaveGlow(WaveGlowConfig(mel=MEL, **values)))
+
+
 VOCODERS = {
     "hifigan": hifigan,
     "hifigan-block-2": lambda: hifigan(block=2),
@@ -65,6 +104,13 @@ VOCODERS = {
     "vocos": vocos,
     "vocos-center": lambda: vocos(mel=CENTERED, padding="center"),
     "vocos-refined": lambda: vocos(phase_steps=3),
+    "melgan": melgan,
+    "melgan-odd-rates": lambda: melgan(mel=MEL.updated(hop_length=45), rates=(5, 3, 3)),
+    "apnet": apnet,
+    "diffwave-fast": diffwave,
+    "diffwave-full": lambda: diffwave(steps="full", clip="every"),
+    "waveglow": waveglow,
+    "waveglow-folded": lambda: waveglow().fold(),
     "griffin-lim": lambda: GriffinLim(GriffinLimConfig(mel=MEL, iterations=4)),
     "griffin-lim-center": lambda: GriffinLim(GriffinLimConfig(mel=CENTERED, iterations=2)),
     "world": lambda: World(WorldConfig(mel=MEL)),
@@ -80,12 +126,15 @@ def test_contract_is_kept(name):
     check_vocoder(VOCODERS[name](), atol=2e-3 if name in ITERATIVE else 1e-5)
 
 
-@pytest.mark.parametrize("name", ["bigvgan", "griffin-lim", "hifigan", "nsf-hifigan", "vocos", "world"])
+@pytest.mark.parametrize(
+    "name",
+    ["apnet", "bigvgan", "diffwave", "griffin-lim", "hifigan", "melgan", "nsf-hifigan", "vocos", "waveglow", "world"],
+)
 def test_all_are_found_by_their_names(name):
     assert registry.find("vocoders", name).name == name
 
 
-@pytest.mark.parametrize("name", ["hifigan", "bigvgan", "vocos", "griffin-lim"])
+@pytest.mark.parametrize("name", ["hifigan", "bigvgan", "vocos", "melgan", "apnet", "griffin-lim"])
 def test_long_input_in_pieces_equals_the_whole(name):
     vocoder = VOCODERS[name]()
     frames = torch.randn(1, MEL.n_mels, 260).clamp(-2, 2) - 3
@@ -99,7 +148,10 @@ def test_long_input_in_pieces_equals_the_whole(name):
         torch.testing.assert_close(pieces, network(frames), atol=1e-3 if name == "griffin-lim" else 1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["hifigan", "hifigan-block-2", "bigvgan", "bigvgan-v2-block-2", "vocos"])
+@pytest.mark.parametrize(
+    "name",
+    ["hifigan", "hifigan-block-2", "bigvgan", "bigvgan-v2-block-2", "vocos", "melgan", "apnet"],
+)
 def test_context_is_enough_and_not_more_than_twice_what_is_needed(name):
     vocoder = VOCODERS[name]().double()
     mel = torch.randn(1, MEL.n_mels, 121, dtype=torch.float64, requires_grad=True)
