@@ -7,13 +7,14 @@ Source: Kong, Kim and Bae, "HiFi-GAN: Generative Adversarial Networks for Effici
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amphion_core.modules.convolution import same_padding, weight_norm
+from amphion_vocoders.residual_blocks import ResidualBlocks
 from amphion_vocoders.upsampling import UpsamplingConfig
 from amphion_vocoders.vocoder import ConvolutionalVocoder
 
@@ -81,17 +82,15 @@ class _Stage(nn.Module):
         padding = (kernel_size - rate) // 2
         self.upsample = weight_norm(nn.ConvTranspose1d(channels, half, kernel_size, rate, padding))
         kind = PairBlock if config.block == 1 else SingleBlock
-        self.blocks = nn.ModuleList(
+        self.blocks = ResidualBlocks(
             kind(half, kernel, dilations)
             for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.upsample(F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
-        total: Tensor = self.blocks[0](x)
-        for block in self.blocks[1:]:
-            total += block(x)
-        return total / len(self.blocks)
+        mean: Tensor = self.blocks(x)
+        return mean
 
 
 class PairBlock(nn.Module):
@@ -108,6 +107,11 @@ class PairBlock(nn.Module):
             x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE, inplace=True))
         return x
 
+    def units(self) -> list[list[tuple[float, nn.Conv1d]]]:
+        """Slope and convolution, pair by pair."""
+        pairs = zip(self.dilated, self.plain, strict=True)
+        return [[(SLOPE, cast(nn.Conv1d, layer)) for layer in pair] for pair in pairs]
+
 
 class SingleBlock(nn.Module):
     """Residual block 2: dilated convolutions."""
@@ -121,6 +125,10 @@ class SingleBlock(nn.Module):
         for dilated in self.dilated:
             x = x + dilated(F.leaky_relu(x, SLOPE))
         return x
+
+    def units(self) -> list[list[tuple[float, nn.Conv1d]]]:
+        """Slope and convolution, one by one."""
+        return [[(SLOPE, cast(nn.Conv1d, layer))] for layer in self.dilated]
 
 
 def _convolutions(channels: int, kernel_size: int, dilations: tuple[int, ...]) -> nn.ModuleList:
