@@ -19,6 +19,21 @@ GENERATORS = {
         "block_dilations": [[1, 3]],
     },
     "vocos": {"dim": 8, "intermediate_dim": 16, "num_layers": 1},
+    "bigvgan": {
+        "channels": 8,
+        "rates": [4, 4, 2],
+        "kernel_sizes": [8, 8, 4],
+        "block_kernel_sizes": [3],
+        "block_dilations": [[1, 3]],
+    },
+    "nsf-hifigan": {
+        "channels": 8,
+        "rates": [4, 4, 2],
+        "kernel_sizes": [8, 8, 4],
+        "block_kernel_sizes": [3],
+        "block_dilations": [[1, 3]],
+        "overtones": 2,
+    },
 }
 
 
@@ -122,6 +137,14 @@ def test_magnitudes_are_not_asked_of_a_generator_that_has_none(shards):
         task_of(shards, loss={"magnitude": 1})
 
 
+def test_f0_comes_with_the_segments_of_a_vocoder_that_needs_it(shards):
+    batch = next(
+        iter(task_of(shards, vocoder="nsf-hifigan", model=values(shards, "nsf-hifigan")["model"]).loader("train", 0, 1))
+    )
+    assert batch.f0.shape == (4, 1024 // 32)
+    assert next(iter(task_of(shards).loader("train", 0, 1))).f0 is None
+
+
 def test_segments_differ_from_epoch_to_epoch_but_not_from_run_to_run(shards):
     def epochs():
         loader = task_of(shards).loader("train", 0, 1)
@@ -212,7 +235,7 @@ def test_half_precision_trains_validates_and_samples(shards, tmp_path, vocoder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_and_resumed_hifigan_ends_bit_for_bit_like_an_undisturbed_one(shards, tmp_path, workers):
-    recipe = values(shards, workers=workers, ema=0.9, sample_every=0)
+@pytest.mark.parametrize(("vocoder", "workers"), [("hifigan", 0), ("hifigan", 2), ("bigvgan", 0), ("nsf-hifigan", 2)])
+def test_a_killed_and_resumed_training_ends_bit_for_bit_like_an_undisturbed_one(shards, tmp_path, vocoder, workers):
+    recipe = values(shards, vocoder, workers=workers, ema=0.9, sample_every=0)
     check_resume(recipe, tmp_path, steps=24, save_every=4, kill_after=6)

@@ -6,9 +6,10 @@ import torch
 from amphion_core import audio
 from amphion_core.features import MelConfig
 from amphion_core.features.mel import mel_spectrogram
+from amphion_core.features.pitch import f0
 from amphion_core.testing.sounds import glide
-from amphion_vocoders import Vocos, VocosConfig, synthesize
-from amphion_vocoders.inference import find_sources
+from amphion_vocoders import NsfHiFiGAN, NsfHiFiGANConfig, Vocos, VocosConfig, sources, synthesize
+from amphion_vocoders.sources import SourceReader, find_sources
 
 MEL = MelConfig(sample_rate=8000, n_fft=128, win_length=128, hop_length=32, n_mels=12, f_max=4000)
 
@@ -123,3 +124,62 @@ def test_nothing_to_synthesise_is_an_error(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=name):
         find_sources([tmp_path / name])
+
+
+@pytest.fixture
+def pitched(tmp_path):
+    torch.manual_seed(0)
+    config = NsfHiFiGANConfig(
+        mel=MEL,
+        channels=8,
+        rates=(4, 4, 2),
+        kernel_sizes=(8, 8, 4),
+        block_kernel_sizes=(3,),
+        block_dilations=((1, 3),),
+    )
+    NsfHiFiGAN(config).save_pretrained(tmp_path / "pitched")
+    return tmp_path / "pitched"
+
+
+def test_recordings_bring_their_f0(recordings, pitched, tmp_path):
+    (path,) = synthesize([recordings / "a.flac"], pitched, tmp_path / "out")
+    wav, _ = audio.load(recordings / "a.flac")
+    mel = mel_spectrogram(torch.from_numpy(wav), MEL)
+    contour = torch.from_numpy(f0(wav, 8000, hop_length=32, f_min=50, f_max=1100, frames=mel.shape[1])).float()
+    generator = torch.Generator().manual_seed(0)
+    made = NsfHiFiGAN.from_pretrained(pitched).synthesize(mel[None], f0=contour[None], generator=generator)
+    np.testing.assert_allclose(audio.load(path)[0], made[0].numpy(), atol=1e-4)  # steps of 16 bits are 3e-5
+
+
+def test_f0_beside_a_mel_is_read_from_every_kind_of_file(pitched, tmp_path):
+    mel = mel_spectrogram(torch.from_numpy(glide(100, 200, 8000, 0.3)).float(), MEL)
+    contour = torch.linspace(100, 200, mel.shape[1])
+    folder = tmp_path / "mels"
+    folder.mkdir()
+    np.save(folder / "a.npy", mel.numpy())
+    np.save(folder / "a.f0.npy", contour.numpy())
+    np.savez(folder / "b.npz", mel=mel.numpy(), f0=contour.numpy())
+    safetensors.torch.save_file({"mel": mel.contiguous(), "f0": contour}, folder / "c.safetensors")
+    safetensors.torch.save_file({"x": mel.contiguous(), "x.f0": contour}, folder / "d.safetensors")
+    written = synthesize([folder], pitched, tmp_path / "out")
+    assert [str(p.relative_to(tmp_path / "out")) for p in written] == ["a.wav", "b.wav", "c.wav", "d/x.wav"]
+    first, *others = [audio.load(path)[0] for path in written]
+    assert all(np.array_equal(first, other) for other in others)
+
+
+def test_a_mel_without_f0_is_refused_by_name(pitched, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((12, 9), -4, np.float32))
+    with pytest.raises(ValueError, match=r"x\.npy: this vocoder needs F0 beside the mel.*NAME\.f0\.npy"):
+        synthesize([tmp_path / "x.npy"], pitched, tmp_path / "out")
+
+
+def test_long_recordings_are_analysed_in_pieces_that_equal_the_whole(monkeypatch):
+    wav = torch.from_numpy(glide(100, 300, 8000, 2.0)).float()
+    for padding in ("same", "center", "none"):
+        config = MEL.updated(padding=padding)
+        whole = SourceReader(config, torch.device("cpu"))._mel(wav)
+        monkeypatch.setattr(sources, "ANALYSED_FRAMES", 30)
+        pieces = SourceReader(config, torch.device("cpu"))._mel(wav)
+        monkeypatch.undo()
+        assert pieces.shape == whole.shape == (12, config.frames(wav.shape[0]))
+        torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=0)

@@ -33,7 +33,7 @@ def synthesize_batch(
     *,
     hop_length: int,
     context: int,
-    max_frames: int = MAX_FRAMES,
+    max_frames: int | None = None,
 ) -> Tensor:
     """Waveforms of a batch, each as if it were alone.
 
@@ -46,7 +46,7 @@ def synthesize_batch(
         lengths: (B,) valid frames; None where all are full.
         hop_length: samples of a frame.
         context: frames to each side that a sample depends on.
-        max_frames: longer inputs are cut into overlapping pieces of this size and their context.
+        max_frames: longer inputs are cut into overlapping pieces of this size and their context; None is MAX_FRAMES.
 
     Returns:
         (B, F * hop_length), zeros beyond `lengths * hop_length`.
@@ -58,7 +58,7 @@ def synthesize_batch(
         items = torch.tensor([i for i, own in enumerate(valid) if own == length], device=frames.device)
         piece = frames.index_select(0, items)[:, :, :length]
         # Under autocast a network gives half precision.
-        made = _in_pieces(network, piece, hop_length, context, max_frames).to(wav.dtype)
+        made = _in_pieces(network, piece, hop_length, context, max_frames or MAX_FRAMES).to(wav.dtype)
         wav[items, : length * hop_length] = made
     return wav
 

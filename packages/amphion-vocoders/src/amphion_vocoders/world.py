@@ -9,7 +9,7 @@ is WORLD proper.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from amphion_core.features.world import world_analysis, world_synthesis
 from amphion_core.hub import PretrainedModule
 from amphion_vocoders.mel_inversion import linear_magnitude, smooth_bins
-from amphion_vocoders.synthesis import check_chunk, check_mel
+from amphion_vocoders.synthesis import check_chunk, check_f0, check_mel
 from amphion_vocoders.vocoder import MelVocoderConfig
 
 __all__ = ["World", "WorldConfig"]
@@ -48,6 +48,7 @@ class World(PretrainedModule[WorldConfig]):
     group = "vocoders"
     name = "world"
     needs_weights: ClassVar[bool] = False
+    takes_f0: ClassVar[bool] = True
 
     @torch.no_grad()
     def synthesize(
@@ -72,7 +73,7 @@ class World(PretrainedModule[WorldConfig]):
             ValueError: wrong bands, not finite, values of another kind of mel, or f0 or lengths that don't fit.
         """
         check_mel(mel, self.config.mel, lengths)
-        _check_f0(mel, f0)
+        check_f0(f0, mel, lengths)
         hop = self.config.mel.hop_length
         wav = mel.new_zeros(mel.shape[0], mel.shape[2] * hop, dtype=torch.float32)
         for i in range(mel.shape[0]):
@@ -83,21 +84,24 @@ class World(PretrainedModule[WorldConfig]):
         return wav
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Any]) -> Iterator[Tensor]:
         """Waveform after the last chunk: WORLD's pulses depend on all that came before, so nothing comes earlier.
 
         Args:
-            chunks: mels (n_mels, F_i), F_i of any size.
+            chunks: mels (n_mels, F_i), F_i of any size, or pairs of a mel and its F0 (F_i,) in Hz.
 
         Yields:
-            (T,) samples, once, whispered: a stream has no F0.
+            (T,) samples, once; whispered where there is no F0.
         """
-        held = []
+        held, contours = [], []
         for chunk in chunks:
-            check_chunk(chunk, self.config.mel)
-            held.append(chunk)
-        if sum(chunk.shape[-1] for chunk in held):
-            yield self.synthesize(torch.cat(held, dim=-1)[None])[0]
+            mel, f0 = (chunk, None) if isinstance(chunk, Tensor) else chunk
+            check_chunk(mel, self.config.mel)
+            check_f0(None if f0 is None else f0[None], mel[None])
+            held.append(mel)
+            contours.append(mel.new_zeros(mel.shape[-1]) if f0 is None else f0)
+        if sum(mel.shape[-1] for mel in held):
+            yield self.synthesize(torch.cat(held, dim=-1)[None], f0=torch.cat(contours)[None])[0]
 
     def resynthesize(self, wav: ArrayLike, frame_period: float = 5.0) -> NDArray[np.float32]:
         """Take a voice apart into F0, envelope and aperiodicity, and put it together again.
@@ -132,16 +136,6 @@ class World(PretrainedModule[WorldConfig]):
         noise = torch.where(contour[:, None] > 0, breath.clamp(0.005, 0.995)[None], 1.0)  # (F, bins)
         made = world_synthesis(contour.numpy(), power.mT.numpy(), noise.numpy(), rate, frame_period=1000 * hop / rate)
         return torch.from_numpy(_fitted(made, mel.shape[-1] * hop)).to(mel.device)
-
-
-def _check_f0(mel: Tensor, f0: Tensor | None) -> None:
-    if f0 is None:
-        return
-    expected = (mel.shape[0], mel.shape[2])
-    if tuple(f0.shape) != expected:
-        raise ValueError(f"f0 has shape {tuple(f0.shape)}, the mel needs {expected}: one value for each frame")
-    if not bool(torch.isfinite(f0).all()) or bool((f0 < 0).any()):
-        raise ValueError("f0 must be Hz, 0 where unvoiced; it holds negative, NaN or infinite values")
 
 
 def _fitted(wav: NDArray[np.float32], length: int) -> NDArray[np.float32]:

@@ -1,0 +1,212 @@
+"""What `synthesize` takes: recordings, mels in files of several kinds, and rows of shards, read as mels with F0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from amphion_core import audio
+from amphion_core.data.reader import ShardSet
+from amphion_core.features import MelConfig
+from amphion_core.features.mel import MelSpectrogram
+from amphion_vocoders.mel_files import oriented, settings_of, stated_settings
+from amphion_vocoders.segments import F0Config
+
+__all__ = ["AUDIO", "MELS", "MelClip", "Source", "SourceReader", "find_sources"]
+
+AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus")
+MELS = (".npy", ".npz", ".safetensors")
+
+ANALYSED_FRAMES = 4096
+"""Frames of a recording whose transforms exist at once."""
+
+
+class Source(NamedTuple):
+    """One thing to synthesise.
+
+    Attributes:
+        name: of the output, without extension; folders of it become folders.
+        path: of the file, or of the shards.
+        key: of a row of shards or of a tensor in a file; None for a file of one.
+    """
+
+    name: str
+    path: Path
+    key: str | int | None = None
+
+
+class MelClip(NamedTuple):
+    """A mel (n_mels, F) and, where the vocoder wants it and there is one, F0 (F,) in Hz."""
+
+    mel: Tensor
+    f0: Tensor | None
+
+
+def find_sources(inputs: Sequence[str | Path], limit: int | None = None) -> list[Source]:
+    """What there is to synthesise below some files and folders, in a fixed order.
+
+    Raises:
+        FileNotFoundError: an input is not there, or holds nothing to synthesise.
+    """
+    found: list[Source] = []
+    for given in inputs:
+        path = Path(given)
+        if not path.exists():
+            raise FileNotFoundError(f"no file or folder at {path}")
+        for source in _below(path):
+            found.append(source)
+            if limit is not None and len(found) == limit:
+                return found
+    return found
+
+
+class SourceReader:
+    """Reads sources as mels on a device.
+
+    Args:
+        config: the mel of the vocoder.
+        device: where to put it.
+        f0: how F0 is made from recordings; None where the vocoder doesn't take it.
+        needed: whether mels without F0 are refused.
+    """
+
+    def __init__(
+        self, config: MelConfig, device: torch.device, *, f0: F0Config | None = None, needed: bool = False
+    ) -> None:
+        self.config, self.device, self.f0, self.needed = config, device, f0, needed
+        self.analyse = MelSpectrogram(config).to(device)
+        self._shards: dict[Path, ShardSet] = {}
+
+    def read(self, source: Source) -> MelClip:
+        """The mel of a source, and its F0.
+
+        Raises:
+            ValueError: names the source and what is wrong with it.
+        """
+        try:
+            if isinstance(source.key, int):
+                return self._of_row(source.path, source.key)
+            if source.path.suffix.lower() in AUDIO:
+                return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0])
+            mel, contour = _stored(source)
+            mel = oriented(mel, self.config, stated_settings(source.path))
+            return MelClip(mel.to(self.device), self._contour(contour))
+        except ValueError as error:
+            where = source.path if source.key is None else f"{source.path}, {source.name}"
+            raise ValueError(f"{where}: {error}") from None
+
+    def _of_row(self, path: Path, number: int) -> MelClip:
+        """A row of shards: its recording, or where it has none the mel that is stored in it."""
+        if path not in self._shards:
+            self._shards[path] = ShardSet.open(path)
+        shards = self._shards[path]
+        fields = {place.field for place in shards.places(number)[1]}
+        if shards.audio_place(number)[1] is not None or "mel.npy" not in fields:
+            return self._of_wav(shards.audio(number, sample_rate=self.config.sample_rate)[0])
+        stated = settings_of({"mel": shards.utterance(number).extra.get("mel")}) or stated_settings(path)
+        mel = oriented(torch.from_numpy(shards.array(number, "mel")), self.config, stated)
+        f0 = torch.from_numpy(shards.array(number, "f0")) if "f0.npy" in fields else None
+        return MelClip(mel.to(self.device), self._contour(f0))
+
+    def _of_wav(self, wav: NDArray[np.float32]) -> MelClip:
+        settings = self.config
+        wav = np.pad(wav, (0, max(0, settings.n_fft - wav.shape[0])))
+        mel = self._mel(torch.from_numpy(np.ascontiguousarray(wav)))
+        if self.f0 is None:
+            return MelClip(mel, None)
+        contour = self.f0.contour(wav, settings.sample_rate, settings.hop_length, mel.shape[-1])
+        return MelClip(mel, torch.from_numpy(contour).to(self.device))
+
+    def _mel(self, wav: Tensor) -> Tensor:
+        """The mel (n_mels, F) of a recording (T,), in pieces: the transforms of an hour would not fit in memory."""
+        hop, total = self.config.hop_length, self.config.frames(wav.shape[0])
+        # Frames whose transforms reach beyond the end of a piece; the reflection at that end is not the recording.
+        margin = self.config.n_fft // hop + 1
+        if total <= ANALYSED_FRAMES + 2 * margin:
+            analysed: Tensor = self.analyse(wav.to(self.device))
+            return analysed
+        pieces = []
+        for start in range(0, total, ANALYSED_FRAMES):
+            stop = min(start + ANALYSED_FRAMES, total)
+            left = max(0, start - margin)
+            last = stop + 2 * margin >= total
+            piece = wav[left * hop : None if last else (stop + margin) * hop]
+            stop = total if last else stop
+            pieces.append(self.analyse(piece.to(self.device))[:, start - left : stop - left])
+            if last:
+                break
+        return torch.cat(pieces, dim=1)
+
+    def _contour(self, f0: Tensor | None) -> Tensor | None:
+        if self.f0 is None:
+            return None
+        if f0 is None:
+            if self.needed:
+                raise ValueError(
+                    "this vocoder needs F0 beside the mel, (F,) in Hz, 0 where unvoiced: NAME.f0.npy beside NAME.npy, an "
+                    "array f0 beside mel in .npz, a tensor KEY.f0 beside KEY (f0 beside mel) in .safetensors"
+                )
+            return None
+        return f0.flatten().float().to(self.device)
+
+
+def _below(path: Path) -> Iterator[Source]:
+    if path.suffix == ".tar" or (path.is_dir() and any(path.glob("*.tar"))):
+        shards = ShardSet.open(path)
+        yield from (Source(str(key).replace("/", "_"), path, number) for number, key in enumerate(shards.keys))
+    elif path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO + MELS and not _is_f0(p.name))
+        if not files:
+            raise FileNotFoundError(f"{path} holds neither shards nor files of {', '.join(AUDIO + MELS)}")
+        for file in files:
+            yield from _of_file(file, str(file.relative_to(path).with_suffix("")))
+    elif not _is_f0(path.name):  # a shell's *.npy brings them too
+        yield from _of_file(path, path.stem)
+
+
+def _of_file(path: Path, name: str) -> Iterator[Source]:
+    kind = path.suffix.lower()
+    if kind == ".safetensors":
+        import safetensors
+
+        with safetensors.safe_open(path, framework="pt") as tensors:
+            keys = sorted(tensors.keys())
+        if keys == ["f0", "mel"]:
+            yield Source(name, path, "mel")
+        else:
+            yield from (Source(f"{name}/{k.replace('/', '_')}", path, k) for k in keys if not k.endswith(".f0"))
+    elif kind in AUDIO + MELS:
+        yield Source(name, path)
+    else:
+        raise ValueError(f"{path} is none of {', '.join(AUDIO + MELS)} nor a folder of shards")
+
+
+def _is_f0(name: str) -> bool:
+    return name.lower().endswith(".f0.npy")
+
+
+def _stored(source: Source) -> tuple[Tensor, Tensor | None]:
+    """A mel and the F0 that lies beside it."""
+    kind = source.path.suffix.lower()
+    if kind == ".npy":
+        beside = source.path.with_name(f"{source.path.name[: -len('.npy')]}.f0.npy")
+        mel = torch.from_numpy(np.load(source.path, allow_pickle=False))
+        return mel, torch.from_numpy(np.load(beside, allow_pickle=False)) if beside.is_file() else None
+    if kind == ".npz":
+        with np.load(source.path, allow_pickle=False) as arrays:
+            if "mel" not in arrays:
+                raise ValueError(f"it has no array mel; it holds {', '.join(arrays)}")
+            return torch.from_numpy(arrays["mel"]), torch.from_numpy(arrays["f0"]) if "f0" in arrays else None
+    import safetensors
+
+    key = str(source.key)
+    with safetensors.safe_open(source.path, framework="pt") as tensors:
+        held = set(tensors.keys())
+        names = [name for name in (f"{key}.f0", "f0" if key == "mel" else "") if name in held]
+        return tensors.get_tensor(key), tensors.get_tensor(names[0]) if names else None
