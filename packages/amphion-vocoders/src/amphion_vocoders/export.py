@@ -177,9 +177,14 @@ def _network(vocoder: Any) -> nn.Module:
     if getattr(vocoder.config, "phase_steps", 0):
         raise ValueError("this vocoder refines its phase in steps, which ONNX does not hold; set phase_steps to 0")
     plain = copy.deepcopy(vocoder).cpu().float().eval()
-    for module in list(plain.modules()):
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    layer: Any
+    for layer in list(plain.modules()):
+        if parametrize.is_parametrized(layer, "weight"):
+            # By hand: torch's own way takes the property from the class, which the vocoder shares with its copy.
+            weight = layer.weight.detach().clone()
+            layer.__class__ = type(layer).__bases__[0]
+            del layer.parametrizations
+            layer.weight = nn.Parameter(weight)
     plain.requires_grad_(False)
     if hasattr(plain, "spectrum"):
         return _Spectral(plain)
