@@ -1,8 +1,9 @@
 """WaveNet and WaveRNN: our sample-by-sample generation beside running the network anew for each sample.
 
-Same weights, same mel, same numbers to draw with, one thread. The peer does what a plain loop does: it runs the parallel
-network on all that the next sample depends on, for WaveNet the receptive field, for WaveRNN, whose memory has no bound,
-a window of as many samples; the condition of the mel is given to it. WaveRNN is also drawn in pieces side by side.
+Same weights, same mel, same numbers to draw with, one thread. The peer does what a plain loop does: it runs the
+parallel network on all that the next sample depends on, for WaveNet the receptive field, for WaveRNN, whose memory has
+no bound, a window of as many samples; the condition of the mel is given to it. WaveRNN is also drawn in pieces side by
+side.
 
     python benchmarks/vocoders_autoregressive.py [--seconds 20]
 """
@@ -45,15 +46,16 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    print(f"{'per sample, us':34}{'ours CPU':>10}{'wall':>8}{'anew CPU':>11}{'wall':>9}{'ratio CPU':>11}{'wall':>7}{'x real time':>13}")
+    columns = ("ours CPU", "wall", "anew CPU", "wall", "ratio CPU", "wall", "x real time")
+    print(f"{'per sample, us':34}" + "".join(f"{column:>12}" for column in columns))
     for name, build in MODELS.items():
         torch.manual_seed(0)
         model = build().eval().fold()
         ours, peer = measure(model, seconds)
         speed = 1e6 / ours[0] / MEL.sample_rate
         print(
-            f"{name:34}{ours[0]:10.0f}{ours[1]:8.0f}{peer[0]:11.0f}{peer[1]:9.0f}"
-            f"{peer[0] / ours[0]:11.1f}{peer[1] / ours[1]:7.1f}{speed:13.3f}"
+            f"{name:34}{ours[0]:12.0f}{ours[1]:12.0f}{peer[0]:12.0f}{peer[1]:12.0f}"
+            f"{peer[0] / ours[0]:12.1f}{peer[1] / ours[1]:12.1f}{speed:12.3f}"
         )
     print("\nwavernn 512 in pieces side by side, us of CPU per sample of each piece over their number")
     model = MODELS["wavernn 512, 4.7 M"]().eval()
@@ -69,14 +71,14 @@ def measure(model: AutoregressiveVocoder, seconds: float) -> tuple[tuple[float, 
     condition = model.condition(mel)
     numbers = model.output.uniform(condition.shape[2], torch.Generator().manual_seed(1))[:, None]
     signal, _ = draw_block(model.steps(1), model.output, condition, torch.zeros(1, 1), numbers)
-    parallel = _network(model)
+    parallel, noise = _network(model), model.output.noise(numbers)
 
     def anew(count: int) -> Tensor:
         """Samples after the first `window`, each by the network on the window before it."""
         drawn = signal[:, :window]
         for place in range(window, window + count):
             logits = parallel(drawn[:, -window:], condition[:, :, place - window : place])
-            drawn = torch.cat([drawn, model.output.draw(logits[:, :, -1], numbers[place - 1])], dim=1)
+            drawn = torch.cat([drawn, model.output.draw(logits[:, :, -1], noise[place - 1])], dim=1)
         return drawn[:, window:]
 
     count = 3

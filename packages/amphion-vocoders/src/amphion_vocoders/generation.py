@@ -201,7 +201,7 @@ def draw_block(
         output: the distribution.
         condition: (rows, D, T).
         signal: (rows, 1), the first sample of the block.
-        uniform: (T, rows or 1, draws) to draw with.
+        uniform: (T, rows or 1, draws) in [0, 1) to draw with.
         logits: where given, gets the distribution (rows, channels) of each step.
 
     Returns:
@@ -211,7 +211,8 @@ def draw_block(
     steps.prepare(condition)
     block = condition.new_empty(length, rows, 1)
     step, draw = steps.step, output.draw
-    for place, numbers in enumerate(uniform.unbind(0)):
+    noise = output.noise(uniform).expand(-1, rows, -1).contiguous()
+    for place, numbers in enumerate(noise.unbind(0)):
         block[place] = signal
         found = step(signal, place)
         if logits is not None:

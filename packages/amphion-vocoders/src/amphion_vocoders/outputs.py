@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from amphion_core.config import Config
 from amphion_core.features.mu_law import label_to_wav, mu_law_compress, mu_law_expand, wav_to_label
-from amphion_core.losses.logistics import mixture_of_logistics_loss, sample_mixture_of_logistics
+from amphion_core.losses.logistics import choose_from_logistics, mixture_of_logistics_loss
 
 __all__ = ["Output", "OutputConfig"]
 
@@ -64,6 +64,8 @@ class Output:
     def __init__(self, config: OutputConfig, temperature: float = 1.0) -> None:
         self.config = config
         self.temperature = temperature
+        # The last one twice, since rounding may leave all cumulative probabilities below a number near 1.
+        self.points = label_to_wav(torch.arange(config.classes + 1).clamp(max=config.classes - 1), config.classes)
 
     def signal(self, wav: Tensor) -> Tensor:
         """What the network works on, of samples in [-1, 1]; others count as the ends."""
@@ -96,36 +98,36 @@ class Output:
             )
         return F.cross_entropy(logits, wav_to_label(signal, self.config.classes), reduction=reduction)
 
-    def draw(self, logits: Tensor, uniform: Tensor) -> Tensor:
+    def uniform(self, count: int, generator: Generator) -> Tensor:
+        """Numbers (count, draws) in [0, 1) to draw samples with, on the generator's device."""
+        return torch.rand(count, self.config.draws, generator=generator, device=generator.device)
+
+    def noise(self, uniform: Tensor) -> Tensor:
+        """What `draw` takes of uniform numbers (..., draws): those themselves, or deviations of the mixture."""
+        if self.config.kind != "mol":
+            return uniform
+        uniform = uniform.clamp(EDGE, 1 - EDGE)
+        gumbel = -torch.log(-torch.log(uniform[..., :-1]))
+        spread = torch.log(uniform[..., -1:]) - torch.log1p(-uniform[..., -1:])
+        return torch.cat([gumbel, self.temperature * spread], dim=-1)
+
+    def draw(self, logits: Tensor, noise: Tensor) -> Tensor:
         """The next sample of the signal.
 
         Args:
             logits: (N, channels).
-            uniform: (N or 1, draws) in [0, 1).
+            noise: (N, draws) as `noise` gives it.
 
         Returns:
             (N, 1).
         """
         if self.config.kind == "mol":
-            return self._draw_mixture(logits, uniform)
+            parts = noise[:, :-1], noise[:, -1:]
+            return choose_from_logistics(logits, *parts, log_scale_min=self.config.log_scale_min)
         if self.temperature != 1.0:
             logits = logits / self.temperature
-        reached = torch.cumsum(torch.softmax(logits, -1), -1)
-        # The number of cumulative probabilities below the number; rounding must not lead beyond the last class.
-        label = torch.searchsorted(reached, uniform.expand(reached.shape[0], 1).contiguous()).clamp_(
-            max=self.config.classes - 1
-        )
-        return label_to_wav(label, self.config.classes, logits.dtype)
-
-    def uniform(self, count: int, generator: Generator) -> Tensor:
-        """Numbers (count, draws) to draw samples with, on the generator's device."""
-        numbers = torch.rand(count, self.config.draws, generator=generator, device=generator.device)
-        return numbers.clamp_(EDGE, 1 - EDGE) if self.config.kind == "mol" else numbers
-
-    def _draw_mixture(self, parameters: Tensor, uniform: Tensor) -> Tensor:
-        mixture, logistic = uniform[:, :-1], uniform[:, -1].expand(parameters.shape[0])
-        if self.temperature != 1.0:
-            spread = torch.log(logistic) - torch.log1p(-logistic)
-            logistic = torch.sigmoid(self.temperature * spread)
-        low = self.config.log_scale_min
-        return sample_mixture_of_logistics(parameters, mixture, logistic, log_scale_min=low)[:, None]
+        # The class is the number of cumulative probabilities below the number.
+        reached = torch.softmax(logits, -1).cumsum(-1)
+        if self.points.device != logits.device or self.points.dtype != logits.dtype:
+            self.points = self.points.to(logits)
+        return torch.take(self.points, torch.searchsorted(reached, noise))

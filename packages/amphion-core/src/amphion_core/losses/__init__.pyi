@@ -11,6 +11,7 @@ from .adversarial import mean_hinge_generator_loss as mean_hinge_generator_loss
 from .adversarial import relative_feature_matching_loss as relative_feature_matching_loss
 from .adversarial import spread_discriminator_loss as spread_discriminator_loss
 from .adversarial import spread_generator_loss as spread_generator_loss
+from .logistics import choose_from_logistics as choose_from_logistics
 from .logistics import mixture_of_logistics_loss as mixture_of_logistics_loss
 from .logistics import sample_mixture_of_logistics as sample_mixture_of_logistics
 from .phase import PhaseLosses as PhaseLosses

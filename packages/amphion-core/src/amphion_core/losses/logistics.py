@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["mixture_of_logistics_loss", "sample_mixture_of_logistics"]
+__all__ = ["choose_from_logistics", "mixture_of_logistics_loss", "sample_mixture_of_logistics"]
 
 
 def mixture_of_logistics_loss(
@@ -77,12 +77,33 @@ def sample_mixture_of_logistics(
     Raises:
         ValueError: the channels are no multiple of 3.
     """
+    gumbel, spread = -torch.log(-torch.log(mixture)), logistic.log() - torch.log1p(-logistic)
+    return choose_from_logistics(parameters, gumbel, spread[..., None], log_scale_min=log_scale_min)[..., 0]
+
+
+def choose_from_logistics(
+    parameters: Tensor, gumbel: Tensor, spread: Tensor, *, log_scale_min: float | None = -7.0
+) -> Tensor:
+    """Samples of a mixture of logistics, made of deviations that were drawn beforehand.
+
+    Args:
+        parameters: (..., 3 * K): K logits, K means, K logarithms of scales.
+        gumbel: (..., K) of the standard Gumbel distribution; chooses the component.
+        spread: (..., 1) of the standard logistic distribution; the deviation within it.
+        log_scale_min: smaller logarithms of scales count as this; None keeps them.
+
+    Returns:
+        (..., 1) clamped to [-1, 1].
+
+    Raises:
+        ValueError: the channels are no multiple of 3.
+    """
     logits, means, log_scales = _parts(parameters, -1)
-    chosen = (logits - torch.log(-torch.log(mixture))).argmax(-1, keepdim=True)
-    mean, log_scale = means.gather(-1, chosen)[..., 0], log_scales.gather(-1, chosen)[..., 0]
+    chosen = torch.add(logits, gumbel).argmax(-1, keepdim=True)
+    log_scale = log_scales.gather(-1, chosen)
     if log_scale_min is not None:
-        log_scale = log_scale.clamp(min=log_scale_min)
-    return torch.clamp(mean + log_scale.exp() * (logistic.log() - torch.log1p(-logistic)), -1.0, 1.0)
+        log_scale = log_scale.clamp_(min=log_scale_min)
+    return torch.addcmul(means.gather(-1, chosen), log_scale.exp_(), spread).clamp_(-1.0, 1.0)
 
 
 def _parts(parameters: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
