@@ -1,11 +1,87 @@
 """Options of the tests, and sounds that they share."""
 
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from amphion_core.testing.golden import pytest_addoption
+from amphion_core.testing import golden
 
-__all__ = ["pytest_addoption"]
+EXTRAS = {
+    "perceptual": ("pesq", "pystoi"),
+    "mos": ("onnxruntime", "speechmos"),
+    "faster-whisper": ("faster_whisper",),
+    "asr": ("torch", "transformers"),
+    "speaker": ("torch", "transformers", "webrtcvad"),
+    "embedding": ("torch", "torchaudio", "transformers"),
+    "vad": ("torch", "silero_vad"),
+    "crepe": ("torch", "torchcrepe"),
+    "report": ("tensorboard",),
+}
+"""Modules that each extra brings, for the tests that are marked with it."""
+
+
+def pytest_addoption(parser):
+    golden.pytest_addoption(parser)
+    parser.addoption("--extra", choices=list(EXTRAS), help="only the tests of this extra, none of them skipped for it")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "extra(name): needs that extra of the package; skipped without it")
+
+
+def pytest_collection_modifyitems(config, items):
+    chosen = config.getoption("--extra", None)
+    for item in items:
+        marker = item.get_closest_marker("extra")
+        missing = [name for name in EXTRAS[marker.args[0]] if find_spec(name) is None] if marker else []
+        if missing and marker.args[0] != chosen:
+            item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))
+    if chosen:
+        kept = [item for item in items if (m := item.get_closest_marker("extra")) and m.args[0] == chosen]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+def noise(seconds, rate=16000, seed=0, gain=0.1):
+    """White noise, (T,) float32."""
+    return (gain * np.random.default_rng(seed).standard_normal(round(seconds * rate))).astype(np.float32)
+
+
+@pytest.fixture(name="noise")
+def noise_fixture():
+    """The function that makes it: seconds, rate, seed, gain."""
+    return noise
+
+
+@pytest.fixture
+def keys():
+    """The function that reads the names and shapes of a released checkpoint."""
+    return lambda name: json.loads((Path(__file__).parent / "keys" / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def random_weights(keys):
+    """The function that makes random weights of a released layout that keep signals in bounds."""
+
+    def made(name):
+        import torch
+
+        generator = torch.Generator().manual_seed(0)
+        tensors = {}
+        for key, shape in keys(name).items():
+            size = max(1, int(np.prod(shape[1:])))
+            tensors[key] = torch.randn(shape, generator=generator) / size**0.5
+            if key.endswith(("running_var", "weight_g")):
+                tensors[key] = tensors[key].abs() + 0.5
+            if key.endswith("num_batches_tracked"):
+                tensors[key] = torch.tensor(1)
+        return tensors
+
+    return made
+
 
 RATE = 16000
 

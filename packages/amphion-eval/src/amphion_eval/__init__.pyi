@@ -9,6 +9,10 @@ from .cepstrum import mel_cepstrum as mel_cepstrum
 from .comparison import Comparison as Comparison
 from .comparison import Contrast as Contrast
 from .comparison import compare as compare
+from .descriptive import ltas as ltas
+from .descriptive import ltas_distance as ltas_distance
+from .descriptive import singing_power_ratio as singing_power_ratio
+from .descriptive import singing_power_ratio_difference as singing_power_ratio_difference
 from .distribution import cosine_similarity as cosine_similarity
 from .distribution import frechet_distance as frechet_distance
 from .distribution import inception_score as inception_score
@@ -24,7 +28,10 @@ from .energy import energy_rmse_db as energy_rmse_db
 from .energy import energy_rmse_db_mean_removed as energy_rmse_db_mean_removed
 from .energy import energy_rmse_lin as energy_rmse_lin
 from .energy import frame_energy as frame_energy
+from .levels import loudness as loudness
+from .levels import loudness_difference as loudness_difference
 from .metric import Metric as Metric
+from .model import Model as Model
 from .normalization import normalize as normalize
 from .page import write_page as write_page
 from .pairing import Clip as Clip
@@ -35,6 +42,10 @@ from .pairing import find_pairs as find_pairs
 from .pairing import mispair as mispair
 from .pairtable import add_columns as add_columns
 from .pairtable import read_pairs as read_pairs
+from .perceptual import estoi as estoi
+from .perceptual import pesq_nb as pesq_nb
+from .perceptual import pesq_wb as pesq_wb
+from .perceptual import stoi as stoi
 from .pitch import f0_median_offset as f0_median_offset
 from .pitch import f0_pearson_cents as f0_pearson_cents
 from .pitch import f0_pearson_hz as f0_pearson_hz
@@ -54,6 +65,10 @@ from .settings import Settings as Settings
 from .significance import holm as holm
 from .significance import paired_interval as paired_interval
 from .significance import permutation_test as permutation_test
+from .speaker import sim_o as sim_o
+from .speaker import sim_r as sim_r
+from .speaker import speaker_similarity as speaker_similarity
+from .speaker import speaker_similarity_all_pairs as speaker_similarity_all_pairs
 from .spectral import mstft as mstft
 from .spectral import mstft_log_magnitude as mstft_log_magnitude
 from .spectral import mstft_spectral_convergence as mstft_spectral_convergence
@@ -69,3 +84,4 @@ from .values import SetFigure as SetFigure
 from .values import Undefined as Undefined
 from .waveform import si_sdr as si_sdr
 from .waveform import si_snr as si_snr
+from .weights import Weights as Weights

@@ -11,6 +11,7 @@ from amphion_eval import (
     descriptive,
     duration,
     energy,
+    levels,
     perceptual,
     pitch,
     quality,
@@ -19,9 +20,6 @@ from amphion_eval import (
     spectral,
     transcript,
     waveform,
-)
-from amphion_eval import (
-    loudness as loud,
 )
 from amphion_eval.analysis import PairAnalysis
 from amphion_eval.metric import Metric
@@ -323,9 +321,9 @@ speech_share = _rated("speech_share", quality.speech_share, "silero-vad", unit="
 _BS1770 = "ITU-R BS.1770-4, 2015"
 
 # descriptive: "zero" stands for full scale, which no clip should reach
-loudness = Metric("loudness", loud.loudness, needs="clip", unit="LUFS", best="zero", source=_BS1770)
+loudness = Metric("loudness", levels.loudness, needs="clip", unit="LUFS", best="zero", source=_BS1770)
 loudness_difference = Metric(
-    "loudness_difference", loud.loudness_difference, needs="clips", unit="LU", best="zero", source=_BS1770
+    "loudness_difference", levels.loudness_difference, needs="clips", unit="LU", best="zero", source=_BS1770
 )
 ltas_distance = Metric(
     "ltas_distance", descriptive.ltas_distance, needs="clips", unit="dB", low=0.0, source="Welch, 1967"
