@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from amphion_core import audio
+from amphion_core import audio, registry
 from amphion_core.config import ConfigError, read_mapping
 from amphion_core.hub import read_weights, resolve, state_tensors
 from amphion_core.testing.resume import differing, train_losses
 from amphion_core.testing.toy import ToyModel, ToyRecipe, ToyTask, toy_recipe
-from amphion_core.training import Trainer
+from amphion_core.training import Trainer, train_task
 from amphion_core.training.checkpoint import read_checkpoint, whole_checkpoints
 
 
@@ -433,3 +433,51 @@ def test_an_empty_data_loader_is_an_error(tmp_path):
 
     with pytest.raises(ValueError, match="gave no batch"):
         fit(tmp_path, Empty)
+
+
+def test_judge_sees_the_samples_and_its_figures_stand_in_the_log(tmp_path):
+    seen = []
+
+    def judge(samples):
+        seen.append([sample.name for sample in samples])
+        torch.rand(7)  # must not disturb the training
+        return {"loudness": -20.5, "undefined": math.nan}
+
+    figures = []
+    for name, own in (("with", judge), ("without", None)):
+        recipe = toy_recipe(trainer__steps=8, trainer__sample_every=4)
+        torch.manual_seed(recipe.seed)
+        Trainer(ToyTask(recipe), tmp_path / name, recipe, judge=own).fit()
+        figures.append(train_losses(tmp_path / name))
+    assert seen == [["toy"], ["toy"]] and figures[0] == figures[1]
+    judged = [(line["step"], line["figures"]) for line in lines(tmp_path / "with", "judged")]
+    assert judged == [(step, {"loudness": -20.5, "undefined": None}) for step in (4, 8)]
+
+
+def test_judge_that_fails_is_noted_and_ends_nothing(tmp_path):
+    def judge(samples):
+        raise ValueError("no recording beside the samples")
+
+    recipe = toy_recipe(trainer__steps=4, trainer__sample_every=2)
+    Trainer(ToyTask(recipe), tmp_path, recipe, judge=judge).fit()
+    assert notes(tmp_path).count("samples not judged: no recording beside the samples") == 2
+
+
+def test_metrics_of_a_recipe_are_those_of_the_installed_judge(tmp_path, monkeypatch):
+    asked = []
+
+    class Point:
+        dist = None
+
+        def load(self):
+            return lambda metrics: asked.append(metrics) or (lambda samples: {"n": float(len(samples))})
+
+    monkeypatch.setattr(registry, "entries", lambda group: {"metrics": Point()} if group == "judges" else {})
+    train_task(ToyTask, toy_recipe(trainer__steps=2, trainer__metrics=["mcd"]), tmp_path)
+    assert asked == [("mcd",)] and lines(tmp_path, "judged")[0]["figures"] == {"n": 1.0}
+
+
+def test_metrics_of_a_recipe_without_a_judge_name_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "entries", lambda group: {})
+    with pytest.raises(ConfigError, match="pip install amphion-eval"):
+        train_task(ToyTask, toy_recipe(trainer__metrics=["mcd"]), tmp_path)

@@ -9,11 +9,23 @@ from typing import Any
 
 __all__ = ["AVAILABLE", "GROUPS", "entries", "find", "names"]
 
-GROUPS = ("models", "vocoders", "codecs", "tasks", "datasets", "metrics", "recipes", "checkpoints", "commands")
+GROUPS = (
+    "models",
+    "vocoders",
+    "codecs",
+    "tasks",
+    "datasets",
+    "metrics",
+    "recipes",
+    "checkpoints",
+    "judges",
+    "commands",
+)
 """The kinds of component; the entry-point group of a kind is `amphion.KIND`.
 
 The value of a `checkpoints` entry is a function from a name to a loaded model, or to None where it knows none; the
-entry's name is the kind of model.
+entry's name is the kind of model. The value of a `judges` entry is a function from names of metrics to a
+`amphion_core.training.task.Judge`; the trainer takes the one called `metrics`.
 """
 
 AVAILABLE: Mapping[str, str] = {

@@ -4,6 +4,7 @@ from .config import TrainerConfig as TrainerConfig
 from .run import TrainingInterruptedError as TrainingInterruptedError
 from .run import train_recipe as train_recipe
 from .run import train_task as train_task
+from .task import Judge as Judge
 from .task import Progress as Progress
 from .task import Sample as Sample
 from .task import Task as Task

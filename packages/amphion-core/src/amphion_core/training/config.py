@@ -83,6 +83,7 @@ class TrainerConfig(Config):
         log_every: steps between log lines.
         validate_every: steps between validations; 0 only at the end.
         sample_every: steps between samples (audio, pictures); 0 only at the end.
+        metrics: of amphion-eval, by name, computed on the samples each time; such as `mcd` and `f0_rmse_cents`.
         save_every: steps between checkpoints; 0 only at the end.
         keep_last: how many of the newest checkpoints stay.
         keep_best: how many of the best checkpoints stay besides.
@@ -110,6 +111,7 @@ class TrainerConfig(Config):
     log_every: int = Field(50, ge=1)
     validate_every: int = Field(1000, ge=0)
     sample_every: int = Field(5000, ge=0)
+    metrics: tuple[str, ...] = ()
     save_every: int = Field(1000, ge=0)
     keep_last: int = Field(2, ge=1)
     keep_best: int = Field(1, ge=0)

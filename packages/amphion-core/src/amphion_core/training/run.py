@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from amphion_core import recipe as recipes
 from amphion_core import registry
+from amphion_core.config import ConfigError
 from amphion_core.training.randomness import seed_everything
-from amphion_core.training.task import Task
+from amphion_core.training.task import Judge, Task
 from amphion_core.training.trainer import Trainer
 
 __all__ = ["TrainingInterruptedError", "train_recipe", "train_task"]
@@ -51,11 +52,26 @@ def train_recipe(source: str | Path, overrides: Iterable[str] = (), out: str | P
     return train_task(registry.find("tasks", recipe.task), recipe, out)
 
 
+def _judge(metrics: Sequence[str]) -> Judge | None:
+    """What computes these metrics; None where there are none.
+
+    Raises:
+        ConfigError: no installed package computes metrics.
+        LookupError: a metric is unknown.
+    """
+    if not metrics:
+        return None
+    if "metrics" not in registry.names("judges"):
+        raise ConfigError(f"trainer.metrics asks for {', '.join(metrics)}; pip install amphion-eval")
+    judge: Judge = registry.find("judges", "metrics")(metrics)
+    return judge
+
+
 def train_task(task_class: type[Task[Any, Any]], recipe: recipes.Recipe, out: str | Path | None = None) -> Path:
     """Train a task that need not be declared by a package; see `train_recipe`."""
     seed_everything(recipe.seed)  # weights: the same in every process
     folder = Path("runs") / recipe.name if out is None else Path(out)
-    trainer = Trainer(task_class(recipe), folder, recipe)
+    trainer = Trainer(task_class(recipe), folder, recipe, judge=_judge(recipe.trainer.metrics))
     try:
         finish = trainer.fit()
     finally:

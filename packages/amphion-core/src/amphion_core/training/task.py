@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..data.loader import Loader
     from ..recipe import Recipe
 
-__all__ = ["Progress", "Sample", "Task"]
+__all__ = ["Judge", "Progress", "Sample", "Task"]
 
 RecipeT = TypeVar("RecipeT", bound="Recipe")
 BatchT = TypeVar("BatchT")
@@ -42,7 +42,8 @@ class Sample:
     """Something to hear or see in the log.
 
     Attributes:
-        name: file name without extension, such as `LJ001-0001`.
+        name: file name without extension, such as `LJ001-0001`. What a task makes from a recording is `NAME-KIND`
+            beside `NAME-recording`; metrics find the two by these names.
         wav: (T,) float32, or None.
         sample_rate: Hz of `wav`.
         picture: (height, width) values, drawn with low frequencies (row 0) at the bottom, or None.
@@ -52,6 +53,10 @@ class Sample:
     wav: np.ndarray | None = None
     sample_rate: int = 0
     picture: np.ndarray | None = None
+
+
+Judge: TypeAlias = Callable[[Sequence[Sample]], Mapping[str, float]]
+"""Figures of the samples, by name, for the log; it runs on the main process each time samples are made."""
 
 
 class Task(nn.Module, abc.ABC, Generic[RecipeT, BatchT]):

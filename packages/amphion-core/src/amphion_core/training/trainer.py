@@ -30,7 +30,7 @@ from amphion_core.training.saving import describe_versions, restore, save, set_d
 from amphion_core.training.signals import StopSignals
 from amphion_core.training.stepping import Stepper
 from amphion_core.training.summary import summarize, summary_text
-from amphion_core.training.task import Progress, Task
+from amphion_core.training.task import Judge, Progress, Sample, Task
 
 if TYPE_CHECKING:
     from amphion_core.recipe import Recipe
@@ -67,15 +67,18 @@ class Trainer:
         task: networks, data and losses.
         out: the run folder; made if absent.
         recipe: with the fields `trainer`, `optimizers`, `seed` and `init_from`.
+        judge: gives figures of the samples each time these are made; they go to the log as kind `judged`. Where it
+            fails, the log says so and the training goes on.
 
     Raises:
         ConfigError: phases and optimisers don't match, or the phases can't accumulate.
     """
 
-    def __init__(self, task: Task[Any, Any], out: str | Path, recipe: Recipe) -> None:
+    def __init__(self, task: Task[Any, Any], out: str | Path, recipe: Recipe, judge: Judge | None = None) -> None:
         self.task = task
         self.out = Path(out)
         self.recipe = recipe
+        self.judge = judge
         self.config = recipe.trainer
         _check_phases(task, recipe)
         self.processes = Processes(cpu=self.config.device == "cpu")
@@ -305,6 +308,20 @@ class Trainer:
         if self._board is not None:
             for sample in samples:
                 self._board.sample(sample, self.step)
+        if self.judge is not None and samples:
+            self._judge_samples(self.judge, samples)
+
+    def _judge_samples(self, judge: Judge, samples: list[Sample]) -> None:
+        try:
+            with isolated(self.recipe.seed):
+                figures = dict(judge(samples))
+        except Exception as error:  # days of training are worth more than a figure
+            self._note(f"samples not judged: {error}")
+            return
+        self.log.write("judged", self.step, self._epoch, figures=figures)
+        log.info("judged at step %d: %s", self.step, " ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        if self._board is not None:
+            self._board.scalars("judged", figures, self.step)
 
     @contextlib.contextmanager
     def _average(self) -> Iterator[None]:
