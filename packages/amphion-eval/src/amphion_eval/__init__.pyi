@@ -28,8 +28,10 @@ from .energy import energy_rmse_db as energy_rmse_db
 from .energy import energy_rmse_db_mean_removed as energy_rmse_db_mean_removed
 from .energy import energy_rmse_lin as energy_rmse_lin
 from .energy import frame_energy as frame_energy
+from .events import write_scalars as write_scalars
 from .levels import loudness as loudness
 from .levels import loudness_difference as loudness_difference
+from .judging import SampleJudge as SampleJudge
 from .metric import Metric as Metric
 from .model import Model as Model
 from .normalization import normalize as normalize
@@ -57,6 +59,7 @@ from .pitch import gpe as gpe
 from .pitch import periodicity_rmse as periodicity_rmse
 from .pitch import vuv_error as vuv_error
 from .pitch import vuv_f1 as vuv_f1
+from .protocols import PROTOCOLS as PROTOCOLS
 from .report import Item as Item
 from .report import Report as Report
 from .report import load_report as load_report

@@ -26,6 +26,7 @@ app.add_typer(listening, name="listening")
 
 @app.command()
 def score(
+    ctx: typer.Context,
     reference: Annotated[
         str | None, typer.Argument(help="Recordings: folder, shards, or one file; left out where no metric needs them.")
     ] = None,
@@ -37,6 +38,15 @@ def score(
         Path | None, typer.Option(help="Table of texts for clips of folders: id, text, language, speaker, prompt ...")
     ] = None,
     metrics: Annotated[str | None, typer.Option(help="Names, or beginnings such as f0, with commas between.")] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="What a field reports (see protocols); --metrics then replaces its metrics, or +A,-B changes."
+        ),
+    ] = None,
+    available_only: Annotated[
+        bool, typer.Option("--available-only", help="Leave out metrics that can't be computed here, and say so.")
+    ] = False,
     f0: Annotated[str, typer.Option(help="Pitch tracker: pyin, dio, harvest, praat or crepe.")] = "pyin",
     align: Annotated[str, typer.Option(help="Pairing of frames: none, cut or dtw.")] = "cut",
     speaker_model: Annotated[str | None, typer.Option(help="Network of speaker similarities.")] = None,
@@ -52,6 +62,10 @@ def score(
     csv: Annotated[Path | None, typer.Option(help="File for the values, an item a line.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File for the table.")] = None,
     html: Annotated[Path | None, typer.Option(help="File for the page with players and pictures.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder of event files that get the figures as points of curves, see --step.")
+    ] = None,
+    step: Annotated[int, typer.Option(help="Step of the training at which these points stand.")] = 0,
     language: Annotated[str | None, typer.Option(help="Language of the texts, two letters.")] = None,
     normalizer: Annotated[str, typer.Option(help="Of the texts: auto, basic, english or none.")] = "auto",
     mcd_order: Annotated[int, typer.Option(help="Last mel-cepstral coefficient.")] = 24,
@@ -91,12 +105,15 @@ def score(
 
       amphion-eval score outputs/ --metrics loudness,dnsmos
 
+      amphion-eval score recordings/ outputs/ --protocol vocoder --metrics +si_sdr --available-only
+
       amphion-eval score shards/test outputs/ --ignore-missing --name ours --out results/ours
 
       amphion-eval score --pairs table.csv --metrics wer,cer --language en
     """
     from amphion_core.cache import cache_folder
     from amphion_eval.metric import resolve
+    from amphion_eval.protocols import Choice, choose, find_protocol, recorded
     from amphion_eval.scoring import DEFAULT_METRICS, REFERENCE_FREE_METRICS
     from amphion_eval.scoring import score as score_pairs
     from amphion_eval.settings import Settings
@@ -112,27 +129,25 @@ def score(
         raise typer.BadParameter("--resume goes on from what lies in --out FOLDER or in the cache; there is neither")
     if estimate is None:
         reference, estimate = None, reference
-    networks = {
+    plan = find_protocol(protocol) if protocol is not None else None
+    options = {
+        "f0": f0,
+        "align": align,
+        "language": language,
+        "normalizer": normalizer,
+        "mcd_order": mcd_order,
+        "max_delay": max_delay,
         "speaker_model": speaker_model,
         "asr": asr,
         "fad_model": fad_model,
         "fd_model": fd_model,
         "clap_model": clap_model,
     }
-    settings = Settings.parse(
-        {
-            "f0": f0,
-            "align": align,
-            "language": language,
-            "normalizer": normalizer,
-            "mcd_order": mcd_order,
-            "max_delay": max_delay,
-        }
-        | {key: value for key, value in networks.items() if value is not None},
-        where="options",
-    )
+    given = {key: value for key, value in options.items() if str(ctx.get_parameter_source(key)).endswith("COMMANDLINE")}
+    settings = Settings.parse({**(plan.settings_of(language) if plan else {}), **given}, where="options")
     usual = DEFAULT_METRICS if reference is not None or pairs is not None else REFERENCE_FREE_METRICS
-    chosen = resolve([part.strip() for part in metrics.split(",") if part.strip()] if metrics is not None else usual)
+    named = [part.strip() for part in (metrics or "").split(",") if part.strip()]
+    chosen = resolve(plan.changed(metrics) if plan else usual if metrics is None else named)
     items = find_items(
         reference,
         estimate,
@@ -142,9 +157,16 @@ def score(
         ignore_missing=ignore_missing,
         mispaired=mispaired,
     )
+    written = [pair.transcript is not None for pair in items.pairs]
+    if all(written):
+        settings = settings.updated(asr=None)  # nothing is left to recognise
+    choice = Choice(tuple(chosen), {})
+    if plan is not None or available_only:
+        enough = any(written) if settings.asr is None else False
+        choice = choose(chosen, settings, available_only=available_only, transcripts=enough)
     result = score_pairs(
         items.pairs,
-        chosen,
+        choice.metrics,
         settings=settings,
         references=items.references,
         device=device,
@@ -161,8 +183,15 @@ def score(
         pairing=items.pairing,
         progress=True,
     )
+    result = recorded(result, plan, choice)
+    for lost, lacks in choice.left_out.items():
+        log.warning("left out: %s, which lacks %s", lost, lacks)
     if items.left_out:
         log.warning("%d clips without partner were left out; the JSON lists them", len(items.left_out))
+    if tensorboard is not None:
+        from amphion_eval.events import figures_of, write_scalars
+
+        log.info("wrote %s", write_scalars(tensorboard, figures_of(result), step))
     in_folder = {key: out / f"result.{key}" for key in ("json", "csv", "md")} if out is not None else {}
     _write(result, [in_folder.get("json"), json], [in_folder.get("csv"), csv], [in_folder.get("md"), markdown], [html])
 
@@ -286,6 +315,33 @@ def metrics() -> None:
         metric = find(name)
         print(f"{name:30} {ARROWS[metric.best]:4} {metric.unit:6} {metric.low:g} to {metric.high:g}")
         print(f"  {metric.description}" + (f" Source: {metric.source}." if metric.source else ""))
+
+
+@app.command()
+def protocols() -> None:
+    """List the protocols: what a field reports, with which settings, from which papers.
+
+    Examples:
+      amphion-eval protocols
+    """
+    from amphion_eval.protocols import PROTOCOLS
+
+    for plan in PROTOCOLS.values():
+        print(f"{plan.name}: {plan.title}")
+        said = {
+            **plan.settings,
+            **{f"{k} ({name})": v for name, own in plan.by_language.items() for k, v in own.items()},
+        }
+        parts = {
+            "metrics": ", ".join(plan.metrics),
+            "settings": ", ".join(f"{key} {value}" for key, value in said.items()),
+            "needs": plan.needs,
+            "source": plan.source,
+            "note": plan.note,
+        }
+        for key, text in parts.items():
+            if text:
+                print(f"  {key:8} {text}")
 
 
 @app.command()

@@ -220,7 +220,11 @@ def _footnote(reports: Sequence[Report]) -> str:
     counts = sorted({len(report.items) for report in reports})
     rates = sorted({rate for report in reports for rate in report.provenance["sample_rates"]}, key=int)
     boot = provenance["bootstrap"]
+    protocol = provenance.get("protocol", {})
+    absent = sorted({name for report in reports for name in report.provenance.get("metrics_left_out", {})})
     parts = [
+        f"protocol {protocol['name']}" if protocol else "",
+        f"not computed here: {', '.join(absent)}" if absent else "",
         f"{' / '.join(map(str, counts))} items",
         f"alignment {' / '.join(sorted({report.provenance['alignment'] for report in reports}))}",
         f"{' / '.join(rates)} Hz" if rates else "",
