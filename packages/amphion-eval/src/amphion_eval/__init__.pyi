@@ -29,9 +29,9 @@ from .energy import energy_rmse_db_mean_removed as energy_rmse_db_mean_removed
 from .energy import energy_rmse_lin as energy_rmse_lin
 from .energy import frame_energy as frame_energy
 from .events import write_scalars as write_scalars
+from .judging import SampleJudge as SampleJudge
 from .levels import loudness as loudness
 from .levels import loudness_difference as loudness_difference
-from .judging import SampleJudge as SampleJudge
 from .metric import Metric as Metric
 from .model import Model as Model
 from .normalization import normalize as normalize
