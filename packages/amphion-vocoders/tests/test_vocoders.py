@@ -1,5 +1,8 @@
 """What every vocoder of the package promises, held against the contract that a stranger's plug-in can run too."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -191,6 +194,38 @@ def test_stream_is_behind_by_its_context_only():
     first = next(synthesize_stream(lambda f: f[:, 0], chunks, hop_length=1, context=6))
     assert first.shape == (1,)
     assert len(steps) == 7
+
+
+@pytest.mark.parametrize("name", ["hifigan", "bigvgan", "nsf-hifigan", "vocos"])
+def test_look_ahead_is_what_a_stream_waits_for(name):
+    vocoder = VOCODERS[name]()
+    mel, f0, given = torch.randn(MEL.n_mels, 60).clamp(-2, 2) - 4, torch.full((1,), 150.0), []
+
+    def frames():
+        for frame in mel.split(1, dim=1):
+            given.append(frame)
+            yield (frame, f0) if name == "nsf-hifigan" else frame
+
+    assert next(vocoder.stream(frames())).shape == (MEL.hop_length,)
+    assert len(given) - 1 == round(vocoder.look_ahead * MEL.frame_rate)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length():
+    pytest.importorskip("resource")
+    code = (
+        "import resource, torch; from amphion_vocoders import HiFiGAN, HiFiGANConfig; torch.set_num_threads(1);"
+        "config = HiFiGANConfig(channels=128, block=2, block_kernel_sizes=(3,), block_dilations=((1,),));"
+        "model = HiFiGAN(config).eval();"
+        "mel = torch.randn(1, 80, 16000) - 4; model.synthesize(mel[:, :, :1100]);"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak();"
+        "model.synthesize(mel); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024
+    # Three minutes: a layer's output at the rate of the samples has 8 channels, 131 MB, and a few exist at once. In
+    # pieces there are the waveform, 16 MB, its parts before they are joined, and what the allocator keeps.
+    assert int(done.stdout) * unit < 120e6
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,11 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
         """Frames to each side of a frame that its samples depend on."""
         return refine_context(self.config.mel, self.config.iterations)
 
+    @property
+    def look_ahead(self) -> float:
+        """Seconds of mel that `stream` needs beyond a sample before it can give it."""
+        return self.context / self.config.mel.frame_rate
+
     def _network(self, joined: Tensor) -> Tensor:
         bands = self.config.mel.n_mels
         wav: Tensor = self(joined[:, :bands], joined[:, bands:])

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from amphion_core.modules.convolution import weight_norm
 from amphion_vocoders.hifigan import LAST_SLOPE, SLOPE, PairBlock, SingleBlock
+from amphion_vocoders.residual_blocks import ResidualBlocks
 from amphion_vocoders.sine_source import Excitation, SineSource
 from amphion_vocoders.synthesis import check_chunk, check_f0, check_mel, synthesize_batch, synthesize_stream
 from amphion_vocoders.upsampling import UpsamplingConfig
@@ -212,7 +213,7 @@ class _Stage(nn.Module):
         self.padding = 0 if last else self.stride // 2
         self.source = nn.Conv1d(1, half, self.kernel_size, self.stride, self.padding)
         kind = PairBlock if config.block == 1 else SingleBlock
-        self.blocks = nn.ModuleList(
+        self.blocks = ResidualBlocks(
             kind(half, kernel, dilations)
             for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
         )
@@ -222,10 +223,8 @@ class _Stage(nn.Module):
         length = (samples + 2 * self.padding - self.kernel_size) // self.stride + 1  # that of the source here
         x = x[..., :length]
         x = x + (x if source is None else self.source(source)[..., : x.shape[-1]])
-        total: Tensor = self.blocks[0](x)
-        for block in self.blocks[1:]:
-            total = total + block(x)
-        return total / len(self.blocks)
+        mean: Tensor = self.blocks(x)
+        return mean
 
 
 def _framed(source: Tensor, hop_length: int) -> Tensor:

@@ -22,7 +22,7 @@ Network = Callable[[Tensor], Tensor]
 LOWEST_F0, HIGHEST_F0 = 20.0, 4000.0
 """Hz that no voice goes beyond."""
 
-MAX_FRAMES = 2048
+MAX_FRAMES = 1024
 """Frames that a network is given at once; longer inputs go in pieces, so that memory stays bounded."""
 
 

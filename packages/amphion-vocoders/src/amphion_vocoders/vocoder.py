@@ -66,6 +66,11 @@ class ConvolutionalVocoder(TrainedVocoder[ConfigT]):
     def context(self) -> int:
         """Frames to each side of a frame that its samples depend on."""
 
+    @property
+    def look_ahead(self) -> float:
+        """Seconds of mel that `stream` needs beyond a sample before it can give it."""
+        return self.context / self.config.mel.frame_rate
+
     @torch.no_grad()
     def synthesize(
         self,

@@ -8,6 +8,7 @@ is WORLD proper.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
@@ -49,6 +50,7 @@ class World(PretrainedModule[WorldConfig]):
     name = "world"
     needs_weights: ClassVar[bool] = False
     takes_f0: ClassVar[bool] = True
+    look_ahead: ClassVar[float] = math.inf
 
     @torch.no_grad()
     def synthesize(
