@@ -120,7 +120,7 @@ def _stream(vocoder: Any, clips: list[MelClip], frames: int) -> Iterator[NDArray
     for clip in clips:
         starts = range(0, clip.mel.shape[-1], frames)
         chunks: list[Any] = [clip.mel[:, s : s + frames] for s in starts]
-        if getattr(vocoder, "needs_f0", False) and clip.f0 is not None:
+        if clip.f0 is not None:  # read for vocoders that take it only
             chunks = [(clip.mel[:, s : s + frames], clip.f0[s : s + frames]) for s in starts]
         began = time.perf_counter()
         pieces: list[torch.Tensor] = []

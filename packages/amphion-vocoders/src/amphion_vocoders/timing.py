@@ -114,7 +114,7 @@ def time_vocoder(
 
 
 def _takes_f0(vocoder: Any) -> bool:
-    return bool(getattr(vocoder, "needs_f0", False)) or getattr(vocoder, "name", "") == "world"
+    return bool(getattr(vocoder, "needs_f0", False) or getattr(vocoder, "takes_f0", False))
 
 
 def _spent(action: Callable[[], Tensor], runs: int, device: torch.device) -> tuple[list[float], list[float]]:
@@ -132,7 +132,7 @@ def _first(vocoder: Any, mel: Tensor, f0: Tensor | None, chunk: int, device: tor
     """Seconds of work until a stream has given samples."""
     starts = range(0, mel.shape[-1], chunk)
     pieces: list[Any] = [mel[:, s : s + chunk] for s in starts]
-    if getattr(vocoder, "needs_f0", False) and f0 is not None:
+    if f0 is not None:
         pieces = [(mel[:, s : s + chunk], f0[s : s + chunk]) for s in starts]
     began = time.perf_counter()
     stream = vocoder.stream(iter(pieces))
