@@ -129,6 +129,13 @@ def test_kept_inverses_are_those_of_the_matrices_and_training_forgets_them():
     assert all(flow.mixing.folded is None for flow in model.flows)
 
 
+def test_the_signal_stays_in_single_precision_under_autocast():
+    model, mel, wav = tiny(), mels(9), torch.randn(1, 144)
+    with torch.autocast("cpu", torch.bfloat16):
+        latent = model(mel, wav)
+    assert latent.z.dtype == latent.log_scales[0].dtype == torch.float32
+
+
 def test_saved_and_loaded_gives_the_same_samples(tmp_path):
     model, mel = tiny(), mels(6)
     model.save_pretrained(tmp_path)

@@ -243,14 +243,19 @@ class _Flow(nn.Module):
         """Towards noise: the next x (B, width, T), log scales (B, width / 2, T) and log determinant of a place."""
         x, log_determinant = self.mixing(x)
         kept, changed = x.chunk(2, dim=1)
-        shift, log_scale = self.network(kept, condition)
+        shift, log_scale = self._coupling(kept, condition)
         return torch.cat([kept, log_scale.exp() * changed + shift], dim=1), log_scale, log_determinant
 
     def inverse(self, x: Tensor, condition: Tensor) -> Tensor:
         """Towards the waveform: x (B, width, T) before this flow."""
         kept, changed = x.chunk(2, dim=1)
-        shift, log_scale = self.network(kept, condition)
+        shift, log_scale = self._coupling(kept, condition)
         return self.mixing.inverse(torch.cat([kept, (changed - shift) * torch.exp(-log_scale)], dim=1))
+
+    def _coupling(self, kept: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Shift and log scale in the precision of the signal, whatever that of the network."""
+        shift, log_scale = self.network(kept, condition)
+        return shift.to(kept.dtype), log_scale.to(kept.dtype)
 
 
 class _Mixing(nn.Module):
@@ -267,11 +272,13 @@ class _Mixing(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The channels of (B, width, T) mixed, and the log of the determinant's size."""
-        return self.weight @ x, torch.linalg.slogdet(self.weight).logabsdet
+        with torch.autocast(x.device.type, enabled=False):  # the signal itself is never rounded to half precision
+            return self.weight @ x, torch.linalg.slogdet(self.weight).logabsdet
 
     def inverse(self, x: Tensor) -> Tensor:
         """The channels of (B, width, T) as they were."""
-        return torch.matmul(self._inverse() if self.folded is None else self.folded, x)
+        with torch.autocast(x.device.type, enabled=False):
+            return torch.matmul(self._inverse() if self.folded is None else self.folded, x)
 
     def fold(self) -> None:
         """Keep the inverse until the next training or loading."""
