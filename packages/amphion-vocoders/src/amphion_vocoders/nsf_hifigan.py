@@ -172,7 +172,7 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
             valid = torch.arange(f0.shape[1], device=f0.device) < lengths.to(f0.device)[:, None]
             f0 = torch.where(valid, f0, 0.0)
         excitation = Excitation(self.source, generator)
-        made = [excitation.next(piece) for piece in f0.split(SOURCE_FRAMES, dim=1)]
+        made = [excitation.next(piece) for piece in torch.split(f0, SOURCE_FRAMES, dim=1)]
         return _framed(torch.cat(made, dim=1), self.config.mel.hop_length)
 
     def _of_frames(self, frames: Tensor) -> Tensor:
@@ -192,6 +192,7 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
                 yield mel
                 continue
             check_f0(None if f0 is None else f0[None], mel[None], needed=True)
+            assert f0 is not None
             source = excitation.next(f0[None].to(self.device))
             yield torch.cat([mel, _framed(source, self.config.mel.hop_length)[0]])
 
@@ -229,4 +230,4 @@ class _Stage(nn.Module):
 
 def _framed(source: Tensor, hop_length: int) -> Tensor:
     """Samples (B, F * hop_length) as frames (B, hop_length, F)."""
-    return source.unflatten(1, (-1, hop_length)).mT
+    return source.reshape(source.shape[0], -1, hop_length).mT
