@@ -48,6 +48,9 @@ def synthesize(
     precision: Precision = "float32",
     compile: Compile = False,
     stream: Annotated[int | None, typer.Option(help="Frames given at a time, as in a live system.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value of the vocoder's inference; may stand several times.")
+    ] = None,
 ) -> None:
     """Turn recordings or mels into waveforms; prints the files written.
 
@@ -65,6 +68,8 @@ def synthesize(
       amphion-vocoders synthesize song.wav --model bigvgan-v2-44khz-128band-512x -o out/ --precision bf16
 
       amphion-vocoders synthesize long.wav --model runs/hifigan-v1-22k -o out/ --stream 64
+
+      amphion-vocoders synthesize recordings/ --model runs/diffwave-24k -o copies/ --set steps=fast
     """
     from amphion_core.features import MelConfig
     from amphion_vocoders.inference import synthesize as synthesize_files
@@ -84,6 +89,7 @@ def synthesize(
         precision=precision,
         compile=compile,
         stream=stream,
+        settings=settings or (),
     )
     for path in written:
         print(path)

@@ -86,6 +86,7 @@ class DiffWave(SamplingVocoder[DiffWaveConfig]):
     config_class = DiffWaveConfig
     name = "diffwave"
     trained_by = "diffusion-vocoder"
+    adjustable = ("steps", "clip", "seed")
     levels: Tensor
 
     def __init__(self, config: DiffWaveConfig) -> None:

@@ -51,6 +51,7 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
     config_class = GriffinLimConfig
     group = "vocoders"
     name = "griffin-lim"
+    adjustable = ("iterations", "momentum", "inversion_steps", "seed")
     needs_weights: ClassVar[bool] = False
 
     def forward(self, mel: Tensor, phase: Tensor) -> Tensor:

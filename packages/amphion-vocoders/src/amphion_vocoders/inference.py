@@ -16,6 +16,7 @@ from tqdm import tqdm
 from amphion_core import audio
 from amphion_core.features import MelConfig
 from amphion_core.interfaces import load_vocoder
+from amphion_vocoders.adjusting import adjust
 from amphion_vocoders.precision import autocast, check_precision
 from amphion_vocoders.segments import F0Config
 from amphion_vocoders.sources import MelClip, Source, SourceReader, find_sources
@@ -40,6 +41,7 @@ def synthesize(
     precision: str = "float32",
     compile: bool = False,
     stream: int | None = None,
+    settings: Sequence[str] = (),
 ) -> list[Path]:
     """Turn recordings or mels into waveforms in a folder.
 
@@ -61,6 +63,7 @@ def synthesize(
         precision: `float32`, or `bf16` and `fp16` where the first clip shows that the numbers stay good.
         compile: pass the network through torch.compile first; the first clip then takes long.
         stream: frames that the vocoder is given at a time, as in a live system; None gives whole clips.
+        settings: of the vocoder's inference, `key=value`, such as `steps=fast` of DiffWave.
 
     Returns:
         The files written, in the order of the inputs.
@@ -75,6 +78,7 @@ def synthesize(
         raise ValueError(f"batch, limit and stream must be 1 or more, got {batch}, {limit} and {stream}")
     sources = find_sources(inputs, limit)
     vocoder = load_vocoder(model, mel=mel)
+    adjust(vocoder, settings)
     if isinstance(vocoder, torch.nn.Module):
         vocoder = vocoder.to(_device(device))
         if compile:

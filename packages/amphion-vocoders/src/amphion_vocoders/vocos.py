@@ -59,6 +59,7 @@ class Vocos(ConvolutionalVocoder[VocosConfig]):
 
     config_class = VocosConfig
     name = "vocos"
+    adjustable = ("phase_steps",)
 
     def __init__(self, config: VocosConfig) -> None:
         super().__init__(config)

@@ -91,6 +91,7 @@ class WaveGlow(SamplingVocoder[WaveGlowConfig]):
     config_class = WaveGlowConfig
     name = "waveglow"
     trained_by = "flow-vocoder"
+    adjustable = ("sigma", "seed")
 
     def __init__(self, config: WaveGlowConfig) -> None:
         super().__init__(config)
