@@ -105,6 +105,25 @@ def test_files_of_another_code_base_are_loaded_from_where_they_lie(released):
     assert isinstance(load_vocoder(released / "generator_v1"), HiFiGAN)
 
 
+def test_an_experiment_folder_of_the_toolkit_is_loaded_from_where_it_lies(tmp_path):
+    import safetensors.torch
+
+    case = Case(GOLDEN / "hifigan")
+    folder = tmp_path / "exp" / "checkpoint" / "epoch-0001_step-0000010_loss-1.000000"
+    folder.mkdir(parents=True)
+    safetensors.torch.save_file(case.weights, folder / "model.safetensors")
+    hop = torch.tensor(case.config["model"]["hifigan"]["upsample_rates"]).prod().item()
+    args = {**case.config, "preprocess": {**case.config["preprocess"], "hop_size": hop}}
+    (tmp_path / "exp" / "args.json").write_text(json.dumps(args))
+    for place in (tmp_path / "exp", folder):
+        assert isinstance(load_vocoder(place), HiFiGAN)
+
+
+def test_a_path_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no known checkpoint of that name"):
+        convert_checkpoint(tmp_path / "gone", tmp_path / "out")
+
+
 def test_converted_files_give_the_same_samples(released, tmp_path):
     folder = convert_checkpoint(released / "generator_v1", tmp_path / "out")
     own, foreign = load_vocoder(folder), load_vocoder(released / "generator_v1")

@@ -31,7 +31,7 @@ entry's name is the kind of model. The value of a `judges` entry is a function f
 AVAILABLE: Mapping[str, str] = {
     "amphion-eval": "metrics: F0, energy, MCD, STFT, SI-SDR, WER and reports",
     "amphion-data": "corpora: LJSpeech, a folder of one's own; shards and statistics",
-    "amphion-vocoders": "vocoders: hifigan, vocos, griffin-lim, world",
+    "amphion-vocoders": "vocoders: HiFi-GAN, BigVGAN, Vocos, DiffWave, WaveRNN and more; published checkpoints by name",
     "amphion-codecs": "neural codecs (models to come)",
     "amphion-tts": "text to speech: fastspeech2 and the command that speaks",
     "amphion-svc": "singing, voice and accent conversion (models to come)",

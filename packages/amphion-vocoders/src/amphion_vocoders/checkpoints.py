@@ -166,13 +166,13 @@ def load_vocoder_named(source: str | Path) -> Any | None:
     path = Path(source)
     if not path.exists():
         return load_checkpoint(str(source)) if find_checkpoint(str(source)) else None
-    if path.is_dir() and ((path / "model.safetensors").is_file() or any(path.glob("step-*"))):
+    if any(path.glob("step-*/config.json")):
         return None
     try:
         args = read_args(path)
     except FileNotFoundError:
         return None
-    family = None if isinstance(args.get("model"), str) else family_of(args)
+    family = None if isinstance(args.get("model"), str) else family_of(args)  # ours name the model there
     if family is None or family not in registry.names("vocoders"):
         return None
     return registry.find("vocoders", family).from_released(path, args)
@@ -204,6 +204,8 @@ def convert_checkpoint(
         weights, settings = checkpoint_files(name)
         source, kind = weights, kind or entry.family
         args = read_args(settings) if args is None and settings is not None else args
+    elif not Path(source).exists():
+        raise FileNotFoundError(f"no file or folder at {source}, and no known checkpoint of that name")
     if kind is None:
         try:
             kind = family_of(read_args(source) if args is None else args)
