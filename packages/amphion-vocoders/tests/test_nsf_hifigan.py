@@ -1,7 +1,12 @@
+import numpy as np
 import pytest
 import torch
 
 from amphion_core.features import MelConfig
+from amphion_core.features.mel import MelSpectrogram
+from amphion_core.features.pitch import f0
+from amphion_core.losses import MultiResolutionMelLoss
+from amphion_core.testing.sounds import glide
 from amphion_vocoders import NsfHiFiGAN, NsfHiFiGANConfig, nsf_hifigan
 from amphion_vocoders.synthesis import check_f0
 
@@ -158,3 +163,35 @@ def test_a_checkpoint_of_the_toolkit_loads_as_it_was_trained_or_with_f0(tmp_path
     upstream = NsfHiFiGAN.from_released(tmp_path / "1.pt", args)
     assert not upstream.needs_f0
     assert not torch.allclose(upstream.synthesize(mel), network.synthesize(mel, f0), atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [1.0, 1.5])
+def test_output_pitch_follows_a_transposed_f0_after_a_short_training(factor):
+    settings = MelConfig(sample_rate=8000, n_fft=256, win_length=256, hop_length=32, n_mels=20, f_max=4000)
+    changes = dict(mel=settings, channels=32, rates=(4, 4, 2), kernel_sizes=(8, 8, 4))
+    network = model(**changes, block_kernel_sizes=(3,), block_dilations=((1, 3),), overtones=8).train()
+    mel_of, loss_of = MelSpectrogram(settings), MultiResolutionMelLoss(8000)
+
+    def voice(first, last):
+        wav = glide(first, last, 8000, 0.5).astype("float32")
+        contour = f0(wav, 8000, hop_length=32, f_min=60, f_max=500, frames=wav.shape[0] // 32)
+        return torch.from_numpy(wav), torch.from_numpy(contour).float()
+
+    random = np.random.default_rng(0)
+    voices = [voice(*pair) for pair in random.uniform(90, 300, (12, 2))]
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3, betas=(0.8, 0.99))
+    for _ in range(60):
+        chosen = [voices[i] for i in random.integers(0, 12, 4)]
+        wav, contour = torch.stack([w for w, _ in chosen]), torch.stack([c for _, c in chosen])
+        loss = loss_of(network(mel_of(wav), contour), wav)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    wav, contour = voice(120, 180)
+    made = network.eval().synthesize(mel_of(wav)[None], contour[None] * factor)[0].numpy()
+    heard = f0(made, 8000, hop_length=32, f_min=60, f_max=500, frames=contour.shape[0])
+    both = (heard > 0) & (contour.numpy() > 0)
+    cents = 1200 * np.log2(heard[both] / (factor * contour.numpy()[both]))
+    assert both.mean() > 0.5
+    assert np.mean(np.abs(cents) < 50) > 0.9
