@@ -69,6 +69,17 @@ def test_every_discriminator_trains_every_generator(shards, vocoder, kind):
         assert all(g is not None and bool(torch.isfinite(g).all()) for g in gradients)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_discriminator_bears_half_precision(shards, kind):
+    torch.manual_seed(0)
+    task = GanVocoderTask(recipe(shards, discriminators=[KINDS[kind]]))
+    batch = next(iter(task.loader("train", 0, 1)))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = dict(task.step(batch))["discriminator"]["real_fake"]
+    full = dict(task.step(batch))["discriminator"]["real_fake"]
+    torch.testing.assert_close(half.float(), full, atol=0.05, rtol=0.05)  # eight bits of mantissa, few layers
+
+
 @pytest.mark.slow
 def test_one_line_of_yaml_adds_the_constant_q_discriminator(tmp_path):
     text = find_recipe("vocoders/hifigan-v1-22k").read_text(encoding="utf-8")
