@@ -61,7 +61,7 @@ def test_faulty_options_are_all_named_at_once(tmp_path):
 def test_an_unknown_corpus_names_the_known_ones(tmp_path):
     done = amphion_data("prepare", "ljspech", tmp_path, tmp_path / "out")
     assert done.returncode == 1
-    assert "installed: folder, ljspeech" in done.stderr
+    assert "libritts-r, ljspeech, m4singer" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["prepare", "rows", "stats", "check", "corpora"])

@@ -42,6 +42,9 @@ def prepare(
         bool, typer.Option("--overwrite", help="Replace what other rows or settings left in OUT.")
     ] = False,
     on_error: Annotated[str, typer.Option(help="record faulty rows in drops.jsonl, or fail.")] = "record",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="NAME=VALUE of the corpus; 'amphion-data corpora' lists them.")
+    ] = None,
 ) -> None:
     """Make shards of a corpus: checked, cut, resampled, split, indexed, counted.
 
@@ -54,6 +57,8 @@ def prepare(
       amphion-data prepare folder recordings data/mine --mono --sample-rate 24000 --loudness -23 --language en
 
       amphion-data prepare folder recordings/metadata.csv data/mine --valid 20 --test 20 --workers 8
+
+      amphion-data prepare vctk VCTK-Corpus-0.92 data/vctk --option mic=mic2 --sample-rate 24000
     """
     from amphion_data.prepare import prepare as run_prepare
     from amphion_data.settings import PrepareSettings
@@ -78,6 +83,7 @@ def prepare(
             "split_by": split_by,
             "per_shard": per_shard,
             "on_error": on_error,
+            "options": _options(option or []),
         },
         where="options",
     )
@@ -187,6 +193,14 @@ def corpora(as_json: Annotated[bool, typer.Option("--json", help="Print JSON lin
 
 def _loudness(value: str) -> Any:
     return None if value.strip().lower() == "none" else value
+
+
+def _options(items: list[str]) -> dict[str, str]:
+    pairs = [item.partition("=") for item in items]
+    wrong = [item for item, (name, sign, _) in zip(items, pairs, strict=True) if not (name and sign)]
+    if wrong:
+        raise ValueError(f"--option takes NAME=VALUE, got {', '.join(wrong)}")
+    return {name: value for name, _, value in pairs}
 
 
 def main() -> None:

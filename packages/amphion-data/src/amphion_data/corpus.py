@@ -18,6 +18,10 @@ SELECTED = frozenset({"hidden_file", "too_short", "too_long", "filtered"})
 """Reasons that are no fault of the corpus: the user or the system chose them. `on_error="fail"` lets them pass."""
 
 
+_ALIASES = {"svcc": "svcc2023", "nus": "nus48e", "singingvoicedataset": "opera", "customsinging": "singingfolder"}
+_COMMON_OPTIONS = frozenset({"speaker", "language", "require_text"})
+
+
 class Reader(Protocol):
     """The generator of a corpus: rows in a fixed order, and what could not become one."""
 
@@ -45,11 +49,12 @@ class Corpus:
         licence: of the data.
         source: where to get it.
         rows: generator of its rows.
-        units: ways to group rows for the split, name to function of a row; the first is the default, but `speaker`
-            only where a corpus has at least ten.
+        units: ways to group rows for the split, name to function of a row; the first is the default.
         languages: two letters each; empty where they depend on the folder.
         hours: of the whole; None where it depends on the folder. So are `clips`, `speakers` and `sample_rate` (Hz).
         layout: the folder that is expected, in one line.
+        options: what the reader can be asked beside speaker and language, name to what it does.
+        least_speakers: the unit `speaker` is only the default where there are at least so many.
     """
 
     name: str
@@ -64,6 +69,8 @@ class Corpus:
     speakers: int | None = None
     sample_rate: int | None = None
     layout: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    least_speakers: int = 0
 
     def unit(self, rows: Sequence[Utterance], name: str | None = None) -> str:
         """Name of the unit that a split keeps whole.
@@ -74,13 +81,15 @@ class Corpus:
         if name is not None and name not in self.units:
             raise ValueError(f"{self.name} is split by {' or '.join(self.units)}, not by {name!r}: parts would leak")
         voices = {row.speaker for row in rows}
-        usable = [unit for unit in self.units if unit != "speaker" or len(voices) >= 10] or list(self.units)
+        enough = len(voices) >= self.least_speakers
+        usable = [unit for unit in self.units if unit != "speaker" or enough] or list(self.units)
         return name or usable[0]
 
     def facts(self) -> dict[str, Any]:
         """The description as a JSON object."""
         names = ("name", "title", "hours", "clips", "speakers", "sample_rate", "licence", "source", "layout")
-        return {**{name: getattr(self, name) for name in names}, "languages": list(self.languages)}
+        facts = {name: getattr(self, name) for name in names}
+        return {**facts, "languages": list(self.languages), "options": dict(self.options)}
 
     def to_text(self) -> str:
         """The description in a few lines, for people."""
@@ -88,6 +97,7 @@ class Corpus:
         size += [f"{self.sample_rate:,} Hz" if self.sample_rate else "", ", ".join(self.languages)]
         facts = ", ".join(part for part in size if part) or "any size, rate and language"
         lines = [f"{self.title}: {facts}", f"licence: {self.licence}", self.source, self.layout]
+        lines += [f"--option {name}=...  {what}" for name, what in self.options.items()]
         return f"{self.name:12} " + f"\n{'':13}".join(lines)
 
 
@@ -109,9 +119,13 @@ def scan(corpus: Corpus, root: str | Path, **options: Any) -> Scan:
 
     Raises:
         FileNotFoundError: there is no such folder, or not what the corpus needs in it.
-        ValueError: two ids differ, but are one after unicode normalisation.
+        ValueError: two ids differ, but are one after unicode normalisation; or an option that this corpus has not.
     """
     root = Path(root)
+    strange = sorted(options.keys() - _COMMON_OPTIONS - corpus.options.keys())
+    if strange:
+        own = "; ".join(f"{name}: {what}" for name, what in corpus.options.items()) or "none of its own"
+        raise ValueError(f"{corpus.name} has no option {', '.join(strange)}; it has {own}")
     if not root.exists():
         raise FileNotFoundError(f"no corpus at {root}: there is no such file or folder")
     given = {name: value for name, value in options.items() if value is not None}
@@ -139,13 +153,20 @@ def known_corpora() -> list[Corpus]:
 
 
 def find_corpus(name: str) -> Corpus:
-    """A corpus by the name of its entry point.
+    """A corpus by the name of its entry point; case, blanks and dashes don't matter, and usual names are known.
 
     Raises:
         LookupError: no installed package has it; the message names those that are there.
         ValueError: the entry point is no `Corpus`.
     """
-    found = registry.find("datasets", name)
+    names = registry.names("datasets")
+    plain = {_plain(other): other for other in names}
+    known = name if name in names else plain.get(_ALIASES.get(_plain(name), _plain(name)), name)
+    found = registry.find("datasets", known)
     if not isinstance(found, Corpus):
-        raise ValueError(f"the entry point amphion.datasets {name!r} names {found!r}; it has to name a Corpus")
+        raise ValueError(f"the entry point amphion.datasets {known!r} names {found!r}; it has to name a Corpus")
     return found
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from amphion_core.data import Drop, Record
 from amphion_core.schema import Utterance
 from amphion_data.corpus import SELECTED
+from amphion_data.places import Place, place_of, public_extra
 from amphion_data.settings import PrepareSettings
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Encoder:
             return self._record(row)
         except AudioError as error:
             reason, detail = error.reason, str(error)
+        except EOFError as error:
+            reason, detail = "truncated_audio", str(error)
         except OSError as error:
             reason, detail = "missing_audio", f"{type(error).__name__}: {error.strerror or error}"
         except _RowDropError as dropped:
@@ -69,14 +73,16 @@ class Encoder:
     def _record(self, row: Utterance) -> Record:
         from amphion_core import audio
 
-        content = (self.root / row.audio).read_bytes()
-        wav, rate = audio.load(content, mono=self.settings.mono)
-        container, encoding = _header(content)
-        warnings = [*row.extra.get("warnings", ()), *_duration_warning(row.duration, wav.shape[-1] / rate)]
+        place = place_of(self.root, row)
+        wav, rate = self._decoded(row, place)
+        container, encoding = _header(place.source)
+        stated = row.duration if place.duration is None else place.duration
+        warnings = [*row.extra.get("warnings", ()), *_duration_warning(stated, wav.shape[-1] / rate, container)]
         if not _same_container(row.audio, container):
             warnings.append(f"container: {container} in a file named {Path(row.audio).suffix}")
-        extra: dict[str, Any] = {**row.extra, "source": row.audio}
-        wav, cut = self._trimmed(self._sound(wav, rate), rate)
+        extra: dict[str, Any] = {**public_extra(row), "source": row.audio}
+        channels = 1 if wav.ndim == 1 else wav.shape[0]
+        wav, cut = self._trimmed(self._sound(wav, rate), rate, place.start)
         if self.settings.sample_rate not in (None, rate):
             wav = audio.resample(wav, rate, self.settings.sample_rate, quality="VHQ")
             extra["source_rate"], rate = rate, self.settings.sample_rate
@@ -90,8 +96,35 @@ class Encoder:
         if warnings := [*warnings, *quiet]:
             extra["warnings"] = warnings
         done = replace(row, audio="", duration=wav.shape[-1] / rate, sample_rate=rate, extra=extra)
-        data = audio.encode(wav, rate, self.settings.format, subtype=self._subtype(encoding))
+        if isinstance(place.source, bytes) and self._unchanged(place, container, encoding, channels, extra):
+            data = place.source
+        else:
+            data = audio.encode(wav, rate, self.settings.format, subtype=self._subtype(encoding))
         return Record(row.id, {self.settings.format: data, "json": (done.to_json() + "\n").encode()})
+
+    def _decoded(self, row: Utterance, place: Place) -> tuple[Wav, int]:
+        """Samples of the place, of one channel where the corpus says that only this one holds the voice."""
+        from amphion_core import audio
+
+        channel = row.extra.get("channel")
+        mono = self.settings.mono and channel is None
+        try:
+            wav, rate = audio.load(place.source, mono=mono, start=place.start, duration=place.duration)
+        except audio.AudioError:
+            raise
+        except ValueError as error:  # a stretch that begins behind the end
+            raise _RowDropError("bad_row", str(error)) from None
+        if wav.shape[-1] == 0:
+            raise _RowDropError("empty_audio", f"no samples from {place.start:.3f} s on")
+        if channel is not None and wav.ndim == 2:
+            wav = wav[min(int(channel), wav.shape[0] - 1)]
+        return (wav[0] if wav.ndim == 2 and wav.shape[0] == 1 else wav), rate
+
+    def _unchanged(self, place: Place, container: str, encoding: str, channels: int, extra: Mapping[str, Any]) -> bool:
+        """Whether the source's own bytes can be kept: a lossy format must not be encoded twice without need."""
+        same = {"mp3": container == "MP3", "opus": encoding == "OPUS"}.get(self.settings.format, False)
+        changed = "source_rate" in extra or self.settings.trim or extra.get("gain_db") or place.duration is not None
+        return same and not changed and not (self.settings.mono and channels > 1)
 
     def _sound(self, wav: Wav, rate: int) -> Wav:
         """The samples, if there is sound in them."""
@@ -104,15 +137,15 @@ class Encoder:
             raise _RowDropError("silent_audio", "all samples are zero")
         return wav
 
-    def _trimmed(self, wav: Wav, rate: int) -> tuple[Wav, dict[str, float]]:
-        """The clip without its silent ends, and where it lies in the source, s."""
+    def _trimmed(self, wav: Wav, rate: int, begin: float) -> tuple[Wav, dict[str, float]]:
+        """The clip without its silent ends, and where it lies in the source, s; `begin` is where the clip does."""
         from amphion_core.audio import trim_silence
 
         if not self.settings.trim:
             return wav, {}
         threshold, margin = self.settings.trim_threshold_db, self.settings.trim_margin
         wav, (start, end) = trim_silence(wav, rate, threshold_db=threshold, margin=margin)
-        return wav, {"start": round(start, 6), "end": round(end, 6)}
+        return wav, {"start": round(begin + start, 6), "end": round(begin + end, 6)}
 
     def _bounds(self, duration: float) -> None:
         shortest, longest = self.settings.min_duration, self.settings.max_duration
@@ -148,22 +181,23 @@ def _decibels(amplitude: float) -> float:
     return 20 * math.log10(max(amplitude, 1e-10))
 
 
-def _duration_warning(stated: float, decoded: float) -> list[str]:
+def _duration_warning(stated: float, decoded: float, container: str) -> list[str]:
     """What to note where a corpus states another duration than its audio has; a drop where it is far off."""
     difference = abs(stated - decoded)
     if stated <= 0 or difference <= max(0.05, 0.01 * decoded):
         return []
-    if difference > 0.1 * decoded:
+    padding = 0.1 if container == "MP3" else 0.0  # the encoder of an MP3 makes it longer by up to so much
+    if difference > max(0.1 * decoded, padding):
         raise _RowDropError("duration_mismatch", f"the corpus states {stated:.3f} s, the audio has {decoded:.3f} s")
     return [f"duration_differs: {stated:.3f} s stated, {decoded:.3f} s decoded"]
 
 
-def _header(content: bytes) -> tuple[str, str]:
+def _header(source: Path | bytes) -> tuple[str, str]:
     """Container and encoding of a file that was decoded, such as `WAV` and `PCM_16`."""
     import soundfile
 
     try:
-        found = soundfile.info(io.BytesIO(content))
+        found = soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else source)
     except soundfile.LibsndfileError:  # what another decoder read, such as m4a
         return "", ""
     return found.format, found.subtype

@@ -1,9 +1,9 @@
 """A folder of one's own: audio and its text, in a table (csv, tsv, JSON lines, LJSpeech form) or in files beside it.
 
-With a table (or the `wav.scp`, `text` and `utt2spk` of Kaldi), its columns name the audio, the text and all else that
-is known; see `amphion_data.tables.ALIASES`. With none, each `NAME.wav` (any audio) has its text in `NAME.txt` or
-`NAME.lab`. The folders `train`, `valid` and `test`, or tables of these names, are an official split. In a tree of files
-the first folder is the speaker.
+With a table (or the `wav.scp`, `segments`, `text` and `utt2spk` of Kaldi, or manifests of lhotse), its columns name
+the audio, the text and all else that is known; see `amphion_data.tables.ALIASES`. With none, each `NAME.wav` (any
+audio) has its text in `NAME.txt` or `NAME.lab`. The folders `train`, `valid` and `test`, or tables of these names, are
+an official split. In a tree of files the first folder is the speaker.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
 from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, safe_path, walk
 from amphion_data.kaldi import KALDI_TABLE, read_kaldi
+from amphion_data.manifests import find_manifests, is_manifest, read_manifests
 from amphion_data.splits import split_name
 from amphion_data.tables import TABLE_SUFFIXES, TableRow, read_table
 
@@ -59,7 +60,7 @@ def iter_folder(
         return
     finder, listed = _Finder(base, audio), set[str]()
     for table, split in tables:
-        for row in read_kaldi(table) if table.name == KALDI_TABLE else read_table(table):
+        for row in _rows_of(table):
             item = _from_table(row, finder, table.parent, speaker, language, split, require_text)
             listed.add(item.audio)
             yield item
@@ -67,6 +68,13 @@ def iter_folder(
         if path not in listed:
             names = ", ".join(table.name for table, _ in tables)
             yield Drop(_stem(path), path, "unlisted_audio", f"{names} has no row for it", "scan")
+
+
+def _rows_of(table: Path) -> Iterator[TableRow]:
+    """Rows of a table of whatever form."""
+    if table.name == KALDI_TABLE:
+        return read_kaldi(table)
+    return read_manifests(table) if is_manifest(table) else read_table(table)
 
 
 def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
@@ -77,6 +85,9 @@ def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
     """
     if (root / KALDI_TABLE).is_file():
         return [(root / KALDI_TABLE, None)]
+    manifests = find_manifests(root)
+    if manifests:
+        return [(path, _split_in(path.name)) for path in manifests]
     here = _tables_in(root)
     by_split = [(path, split) for path in here if (split := _split_of(path.stem)) is not None]
     if by_split and len(by_split) == len(here):
@@ -147,6 +158,9 @@ def _from_table(
         extra = {**({"text_raw": str(raw if raw is not None else text)} if text is not None else {})}
         duration, own_split = _seconds(values.pop("duration", None)), _word(values.pop("split", None))
         own_speaker, own_language = _word(values.pop("speaker", None)), _word(values.pop("language", None))
+        if "start" in values and "end" in values:
+            duration = float(values["end"]) - float(values["start"])
+            extra["source"] = path
         if own_split or split:
             extra["split"] = split_name(own_split or split or "")
         return Utterance(
@@ -212,6 +226,12 @@ def _split_of(name: str) -> str | None:
         return None
 
 
+def _split_in(name: str) -> str | None:
+    """The split that one word of a name states."""
+    found = {split for word in re.split(r"[_.-]", name) if (split := _split_of(word)) is not None}
+    return found.pop() if len(found) == 1 else None
+
+
 def _seconds(value: object) -> float:
     if value is None or value == "":
         return 0.0
@@ -245,5 +265,6 @@ FOLDER = Corpus(
         "id": lambda row: row.id,
         "folder": lambda row: PurePosixPath(row.audio).parent.as_posix(),
     },
+    least_speakers=10,
     layout="metadata.csv|tsv|jsonl with columns audio, text; or NAME.wav + NAME.txt|lab",
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from amphion_core.atomic import atomic_writer
 from amphion_core.data.index import probe
 from amphion_core.schema import Utterance
+from amphion_data.places import file_of
 
 __all__ = ["forget_changed", "inputs_record"]
 
@@ -39,7 +40,7 @@ def forget_changed(folder: Path, root: Path, rows: Sequence[Utterance], per_shar
     with ThreadPoolExecutor(_THREADS) as pool:
         for number, start in enumerate(range(0, len(rows), per_shard)):
             name = f"shard-{number:06d}"
-            files = [root / row.audio for row in rows[start : start + per_shard]]
+            files = [root / file_of(row) for row in rows[start : start + per_shard]]
             states = list(pool.map(_state, files))
             text = "\n".join(f"{row.audio}\0{state}" for row, (state, _) in zip(rows[start:], states, strict=False))
             now[name] = hashlib.sha256(text.encode()).hexdigest()[:32]

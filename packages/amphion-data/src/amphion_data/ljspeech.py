@@ -9,6 +9,7 @@ Source: Ito and Johnson, "The LJ Speech Dataset", 2017.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,17 +21,22 @@ from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, w
 __all__ = ["LJSPEECH", "iter_ljspeech"]
 
 
-def iter_ljspeech(root: Path, *, speaker: str = "LJ", language: str = "en", **_: Any) -> Iterator[Utterance | Drop]:
+def iter_ljspeech(
+    root: Path, *, speaker: str = "LJ", language: str = "en", overlay: str | None = None, **_: Any
+) -> Iterator[Utterance | Drop]:
     """Rows in the order of `metadata.csv`, then the audio that it does not list.
 
     Args:
         root: the folder that holds `metadata.csv`.
         speaker: label of the voice, for other corpora in this layout.
         language: two letters, the same.
+        overlay: file of `ID<tab>TEXT` lines, whose texts replace those of the table.
 
     Raises:
-        FileNotFoundError: there is no `metadata.csv` or no `wavs` in the folder.
+        FileNotFoundError: there is no `metadata.csv` or no `wavs` in the folder, or no such overlay.
+        ValueError: the overlay has a line without a text, or an id that the table has not.
     """
+    texts = _overlay(overlay)
     table, folder = root / "metadata.csv", root / "wavs"
     if not table.is_file() or not folder.is_dir():
         inner = [p for p in sorted(root.glob("*/metadata.csv")) if (p.parent / "wavs").is_dir()]
@@ -54,7 +60,12 @@ def iter_ljspeech(root: Path, *, speaker: str = "LJ", language: str = "en", **_:
         if line.strip():
             row = _row(line, f"metadata.csv:{number}", files, speaker, language)
             listed.add(row.id)
+            if isinstance(row, Utterance) and row.id in texts:
+                row = replace(row, text=texts[row.id], extra={**row.extra, "warnings": ["text_from_overlay"]})
             yield row
+    strange = sorted(texts.keys() - listed)
+    if strange:
+        raise ValueError(f"{overlay} has texts for ids that metadata.csv has not: {', '.join(strange[:5])}")
     for stem, path in files.items():
         if stem not in listed:
             yield Drop(stem, path, "unlisted_audio", "metadata.csv has no row for it", "scan")
@@ -84,6 +95,21 @@ def _row(line: bytes, where: str, files: dict[str, str], speaker: str, language:
     return Utterance(id=name, audio=files[name], text=text, speaker=speaker, language=language, extra=extra)
 
 
+def _overlay(path: str | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no overlay of texts at {path}")
+    found = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8-sig").splitlines(), 1):
+        name, tab, text = line.partition("\t")
+        if line.strip() and not (tab and clean_text(text)):
+            raise ValueError(f"{path}:{number}: expected an id, a tab and a text, got {line!r}")
+        if line.strip():
+            found[name.strip()] = clean_text(text)
+    return found
+
+
 LJSPEECH = Corpus(
     name="ljspeech",
     title="LJSpeech 1.1",
@@ -97,4 +123,5 @@ LJSPEECH = Corpus(
     speakers=1,
     sample_rate=22_050,
     layout="metadata.csv (id|text|normalised), wavs/ID.wav",
+    options={"overlay": "file of ID<tab>TEXT lines with corrected texts"},
 )

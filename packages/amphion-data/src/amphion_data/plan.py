@@ -60,12 +60,12 @@ def plan_preparation(
 
     Raises:
         FileNotFoundError: the folder is not what the corpus needs.
-        ValueError: no row is usable or left to train on, or with `on_error="fail"` a row is faulty.
+        ValueError: no row is usable, or with `on_error="fail"` a row is faulty.
     """
     corpus = find_corpus(corpus) if isinstance(corpus, str) else corpus
     source = Path(source)
     options = {"speaker": settings.speaker, "language": settings.language, "require_text": settings.require_text}
-    found = scan(corpus, source, **options)
+    found = scan(corpus, source, **options, **settings.options)
     refuse_faults(found.drops, settings)
     if not found.rows:
         counts = ", ".join(f"{n} {reason}" for reason, n in count_reasons(found.drops).items()) or "no rows at all"
@@ -79,8 +79,8 @@ def plan_preparation(
             parts[split].append(replace(row, extra={**row.extra, "split": split}))
         else:
             drops.append(Drop(row.id, row.audio, "filtered", "not in the list of splits", "split"))
-    if not parts["train"]:
-        raise ValueError(f"none of {len(names)} rows of {source} is in the training set. {rule}")
+    if not any(parts.values()):
+        raise ValueError(f"none of {len(names)} rows of {source} is in a split. {rule}")
     root = source.parent if source.is_file() else source
     return Plan(corpus, root, settings, {split: rows for split, rows in parts.items() if rows}, drops, rule)
 

@@ -93,7 +93,7 @@ def prepare(
 
     Raises:
         FileNotFoundError: the folder is not what the corpus needs.
-        ValueError: no row is usable, none is left to train on, the folder holds shards of other rows or settings, or
+        ValueError: no row is usable, the folder holds shards of other rows or settings, or
             with `on_error="fail"` the first faulty row.
         amphion_core.locking.LockedError: another process prepares into the same folder.
     """
@@ -165,8 +165,8 @@ def _count(plan: Plan, out: Path, drops: Sequence[Drop]) -> PrepareReport:
     if sum(kept.values()) + len(drops) != plan.rows_in:
         came = f"{kept} and {len(drops)} drops came out"
         raise RuntimeError(f"{plan.rows_in} rows went in, but {came}; remove {out} and run again")
-    if not kept["train"]:
-        raise ValueError(f"no usable row to train on: {counts}; the last: {drops[-1].id}: {drops[-1].detail}")
+    if not any(kept.values()):
+        raise ValueError(f"no usable row: {counts}; the last: {drops[-1].id}: {drops[-1].detail}")
     warnings = Counter[str]()
     for row in iter_rows(out):
         warnings.update(str(warning).partition(":")[0] for warning in row.extra.get("warnings", ()))
@@ -223,6 +223,10 @@ def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _note_empty(report: PrepareReport, settings: PrepareSettings) -> None:
+    if not report.kept["train"]:
+        log.warning(
+            "no row is left to train on: %s", ", ".join(f"{n} {split}" for split, n in report.kept.items() if n)
+        )
     for split, asked in (("valid", settings.valid), ("test", settings.test)):
         if asked and not report.kept[split]:
             hint = f"ask for a number of rows, such as --{split} 10"

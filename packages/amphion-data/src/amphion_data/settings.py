@@ -31,6 +31,7 @@ class PrepareSettings(Config):
         require_text: whether audio without text is dropped.
         speaker: label of rows that state none; None leaves them so. So is `language`.
         licence: of the data, for the card; None takes what is known of the corpus.
+        options: of the corpus's reader, as `amphion-data corpora` lists them.
     """
 
     sample_rate: int | None = Field(None, ge=1000, le=384_000)
@@ -51,6 +52,7 @@ class PrepareSettings(Config):
     speaker: str | None = None
     language: str | None = None
     licence: str | None = None
+    options: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -58,7 +58,7 @@ def assign_splits(corpus: str, units: Sequence[str], *, valid: float, test: floa
         (N) names of splits.
 
     Raises:
-        ValueError: a share or number is negative or no whole number, or nothing is left to train on.
+        ValueError: a share or number is negative or no whole number, or numbers leave nothing to train on.
     """
     for name, size in (("valid", valid), ("test", test)):
         if size < 0 or (size >= 1 and size != int(size)):
@@ -70,7 +70,7 @@ def assign_splits(corpus: str, units: Sequence[str], *, valid: float, test: floa
     valids = _head(order[tests:], valid, floor)
     chosen = {unit: "test" if i < tests else "valid" for i, (_, unit, _) in enumerate(order[: tests + valids])}
     result = [chosen.get(unit, "train") for unit in units]
-    if units and "train" not in result:
+    if units and "train" not in result and max(valid, test) >= 1:
         raise ValueError(
             f"nothing is left to train on: {len(counts)} units of {len(units)} rows, with valid={valid} and "
             f"test={test}; ask for less, or split by a smaller unit"

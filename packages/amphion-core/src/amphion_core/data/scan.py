@@ -19,16 +19,27 @@ from amphion_core.data.rows import RowError, check_duration, identity, numbers, 
 from amphion_core.data.tar import BLOCK, Member, TarError, members
 from amphion_core.data.workers import end_with_parent
 
-__all__ = ["scan"]
+__all__ = ["Group", "group_members", "list_members", "reading", "scan"]
 
 _log = logging.getLogger(__name__)
 _STAGE = "index"
 _CHUNK = 256  # rows handed to a worker at once
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
+    """Members of one row.
+
+    Attributes:
+        key: what their names have in common.
+        members: by field, the rest of the name in lower case.
+    """
+
     key: str
     members: dict[str, Member]
+
+
+Read = Callable[[int, int], bytes]
+"""Bytes at an offset, of a size."""
 
 
 class _Expected(NamedTuple):
@@ -55,8 +66,8 @@ def scan(
     """
     tar = Path(tar)
     drops: list[Drop] = []
-    listed = _listed(tar, drops)
-    groups = _grouped(tar, listed, drops)
+    listed = list_members(tar, drops)
+    groups = group_members(tar, listed, drops)
     builder = IndexBuilder()
     kinds = {field for group in groups for field in group.members}
     expected = _Expected(audio=not kinds.isdisjoint(AUDIO_FIELDS), json="json" in kinds)
@@ -73,7 +84,8 @@ def scan(
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[tuple[int, Callable[[int, int], bytes]]]:
+def reading(path: Path) -> Iterator[tuple[int, Read]]:
+    """Size of a plain tar, and how to read it."""
     with path.open("rb", buffering=0) as file:
 
         def read(offset: int, count: int) -> bytes:
@@ -83,8 +95,22 @@ def _reading(path: Path) -> Iterator[tuple[int, Callable[[int, int], bytes]]]:
         yield file.seek(0, os.SEEK_END), read
 
 
-def _listed(tar: Path, drops: list[Drop]) -> list[Member]:
-    with _reading(tar) as (size, read):
+def list_members(
+    tar: Path,
+    drops: list[Drop],
+    opened: Callable[[Path], contextlib.AbstractContextManager[tuple[int, Read]]] = reading,
+) -> list[Member]:
+    """Members of an archive in order, as far as it is whole.
+
+    Args:
+        tar: path.
+        drops: where the damage is noted.
+        opened: gives size and bytes of the archive; for one that is compressed, of what is inside.
+
+    Raises:
+        ValueError: the file is empty, compressed, or no tar from its beginning on.
+    """
+    with opened(tar) as (size, read):
         if size == 0:
             raise ValueError(f"{tar} is empty: 0 bytes; fetch or write it again")
         if read(0, 2) == b"\x1f\x8b":
@@ -105,12 +131,13 @@ def _listed(tar: Path, drops: list[Drop]) -> list[Member]:
         return found
 
 
-def _grouped(tar: Path, listed: Sequence[Member], drops: list[Drop]) -> list[_Group]:
+def group_members(tar: Path, listed: Sequence[Member], drops: list[Drop]) -> list[Group]:
+    """Rows of an archive by the names of its members; those that are refused or there twice are noted."""
     names = [(member, member.name.removeprefix("./")) for member in listed if member.kind != "folder"]
     audio_keys = {
         name.rpartition(".")[0] for _, name in names if name.rpartition(".")[2].lower() in AUDIO_FIELDS and "." in name
     }
-    groups: dict[str, _Group] = {}
+    groups: dict[str, Group] = {}
     dotted = 0
     for member, name in names:
         reason = _refusal(member, name)
@@ -119,7 +146,7 @@ def _grouped(tar: Path, listed: Sequence[Member], drops: list[Drop]) -> list[_Gr
             continue
         key, field = _split(name, audio_keys)
         dotted += "." in key.rpartition("/")[2]
-        group = groups.setdefault(key, _Group(key, {}))
+        group = groups.setdefault(key, Group(key, {}))
         if field in group.members:
             drops.append(
                 Drop(key, str(tar), "duplicate_id", f"the member {name!r} is there twice; the first stays", _STAGE)
@@ -166,7 +193,7 @@ def _split(name: str, audio_keys: set[str]) -> tuple[str, str]:
     return folder + slash + pieces[0], ".".join(pieces[1:]).lower()
 
 
-def _rows(tar: Path, groups: Sequence[_Group], expected: _Expected, workers: int) -> Iterator[Entry | Drop]:
+def _rows(tar: Path, groups: Sequence[Group], expected: _Expected, workers: int) -> Iterator[Entry | Drop]:
     work = functools.partial(_chunk, tar, expected=expected)
     chunks = [groups[k : k + _CHUNK] for k in range(0, len(groups), _CHUNK)]
     if workers > 1 and len(chunks) > 1:
@@ -178,9 +205,9 @@ def _rows(tar: Path, groups: Sequence[_Group], expected: _Expected, workers: int
             yield from work(chunk)
 
 
-def _chunk(tar: Path, groups: Sequence[_Group], *, expected: _Expected) -> list[Entry | Drop]:
+def _chunk(tar: Path, groups: Sequence[Group], *, expected: _Expected) -> list[Entry | Drop]:
     results: list[Entry | Drop] = []
-    with _reading(tar) as (_, read):
+    with reading(tar) as (_, read):
         for group in groups:
             try:
                 results.append(_entry(tar, group, read, expected))
@@ -189,7 +216,7 @@ def _chunk(tar: Path, groups: Sequence[_Group], *, expected: _Expected) -> list[
     return results
 
 
-def _entry(tar: Path, group: _Group, read: Callable[[int, int], bytes], expected: _Expected) -> Entry:
+def _entry(tar: Path, group: Group, read: Callable[[int, int], bytes], expected: _Expected) -> Entry:
     content = {field: read(member.offset, member.size) for field, member in group.members.items()}
     places = [Place(f, m.offset, m.size, zlib.crc32(content[f])) for f, m in sorted(group.members.items())]
     audio = next((field for field in AUDIO_FIELDS if field in content), None)

@@ -1,0 +1,163 @@
+"""CSD: 50 English and 50 Korean children's songs in two keys each, one female professional, about 4.9 h, 44.1 kHz.
+
+`{english,korean}/{wav,mid,lyric,txt,csv}/en001a.*`; a row of the csv is a note with the phones of its syllable, a line
+of the txt a phrase of syllables. CC BY-NC-SA 4.0.
+
+Source: Choi et al., "Children's Song Dataset for Singing Voice Research", 2020.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+from amphion_data.corpora.cutting import length_of, note_values, with_margins
+from amphion_data.corpora.listing import Listing, find_root, make_row
+from amphion_data.corpus import Corpus
+from amphion_data.scores.melody import Note
+
+__all__ = ["CSD", "iter_csd"]
+
+_LANGUAGES = {"english": "en", "korean": "ko"}
+_SONG = re.compile(r"([a-z]+\d+)([a-z])")
+
+
+def iter_csd(root: Path, *, speaker: str = "csd", **_: Any) -> Iterator[Utterance | Drop]:
+    """Phrases by language, song and place in it.
+
+    Args:
+        root: the folder that holds `english` and `korean`, or one of them.
+        speaker: label of the voice.
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
+
+    def has_language(folder: Path) -> bool:
+        return any((folder / name / "wav").is_dir() for name in _LANGUAGES)
+
+    root = find_root(root, has_language, "CSD needs english/wav or korean/wav")
+    listing = Listing(root, lambda path: path.split("/")[0] in _LANGUAGES)
+    yield from listing.faults()
+    for name, path in listing.audio.items():
+        parts = name.split("/")
+        if len(parts) != 3 or parts[1] != "wav" or _SONG.fullmatch(parts[2]) is None:
+            yield Drop(parts[-1], path, "unlisted_audio", "not of the form LANGUAGE/wav/SONG", "scan")
+            continue
+        yield from _song(root, parts[0], parts[2], path, listing, speaker)
+
+
+def _song(root: Path, folder: str, song: str, path: str, listing: Listing, speaker: str) -> Iterator[Utterance | Drop]:
+    length = length_of(root, path, song)
+    if isinstance(length, Drop):
+        yield length
+        return
+    try:
+        notes = _notes(listing.text(f"{folder}/csv/{song}.csv"), song)
+        lines = (listing.text(f"{folder}/txt/{song}.txt") or "").splitlines()
+        phrases = _phrases(notes, [line.split() for line in lines if line.strip()], song)
+        lyrics = [line for line in (listing.text(f"{folder}/lyric/{song}.txt") or "").splitlines() if line.strip()]
+    except ValueError as error:
+        yield Drop(song, path, "bad_row", str(error), "scan")
+        return
+    stretches = with_margins([(phrase[0].start, min(phrase[-1].end, length)) for phrase in phrases], length)
+    number_of_song = _SONG.fullmatch(song)
+    assert number_of_song is not None
+    for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
+        sung = [note for note in phrase if not note.slur]
+        yield make_row(
+            f"{song}_{number:02d}",
+            path,
+            raw=lyrics[number] if len(lyrics) == len(phrases) else None,
+            duration=round(end - start, 6),
+            speaker=speaker,
+            language=_LANGUAGES[folder],
+            extra={
+                "source": path,
+                "start": start,
+                "end": end,
+                "song": number_of_song[1],
+                "key": number_of_song[2],
+                "style": "singing",
+                "phones": [phone for note in sung for phone in (note.lyric or "").split("_") if phone],
+                "notes": note_values(phrase, start),
+            },
+        )
+
+
+def _notes(text: str | None, song: str) -> list[Note]:
+    """Notes of a csv; one that repeats the syllable before it without a pause is told apart by the lines of the txt."""
+    if text is None:
+        raise ValueError(f"no {song}.csv")
+    reader = csv.DictReader(io.StringIO(text))
+    names = [name.strip() for name in reader.fieldnames or []]
+    if names != ["start", "end", "pitch", "syllable"]:
+        raise ValueError(f"{song}.csv: expected the columns start, end, pitch, syllable; found {', '.join(names)}")
+    notes: list[Note] = []
+    for row in reader:
+        values = {str(name).strip(): value for name, value in row.items()}
+        try:
+            start, end, pitch = float(values["start"]), float(values["end"]), int(float(values["pitch"]))
+        except (TypeError, ValueError):
+            raise ValueError(f"{song}.csv:{reader.line_num}: no note: {list(values.values())}") from None
+        if not 0 <= start < end < float("inf") or (notes and start < notes[-1].start):
+            raise ValueError(f"{song}.csv:{reader.line_num}: a note from {start} to {end} s out of order")
+        notes.append(Note(pitch, start, end, (values["syllable"] or "").strip()))
+    if not notes:
+        raise ValueError(f"{song}.csv has no note")
+    return notes
+
+
+def _phrases(notes: Sequence[Note], lines: Sequence[Sequence[str]], song: str) -> list[list[Note]]:
+    """Notes by the lines of the txt; a syllable that is sung on several notes stands there once."""
+    if not lines:
+        raise ValueError(f"no phrases in {song}.txt")
+    flat = [(line, syllable) for line, syllables in enumerate(lines) for syllable in syllables]
+    phrases: list[list[Note]] = [[] for _ in lines]
+    place = 0
+    for number, (line, syllable) in enumerate(flat):
+        if place >= len(notes) or notes[place].lyric != syllable:
+            found = notes[place].lyric if place < len(notes) else "the end"
+            raise ValueError(f"{song}.txt, phrase {line + 1}: {syllable!r} stands in the txt, {found!r} in the csv")
+        phrases[line].append(notes[place])
+        place += 1
+        # Further notes of this syllable: as many as the syllables that follow and are spelt alike leave over.
+        alike = _run([other for _, other in flat[number + 1 :]], syllable)
+        for _ in range(_run([note.lyric for note in notes[place:]], syllable) - alike):
+            note = notes[place]
+            phrases[line].append(Note(note.pitch, note.start, note.end, note.lyric, slur=True))
+            place += 1
+    if place < len(notes):
+        raise ValueError(f"{song}.csv goes on with {notes[place].lyric!r} after the last phrase of {song}.txt")
+    return [phrase for phrase in phrases if phrase]
+
+
+def _run(values: Sequence[str | None], wanted: str) -> int:
+    """How many values at the beginning are the wanted one."""
+    count = 0
+    for value in values:
+        if value != wanted:
+            break
+        count += 1
+    return count
+
+
+CSD = Corpus(
+    name="csd",
+    title="Children's Song Dataset",
+    licence="CC BY-NC-SA 4.0",
+    source="https://zenodo.org/records/4785016",
+    rows=iter_csd,
+    units={"song": lambda row: str(row.extra["song"])},
+    languages=("en", "ko"),
+    hours=4.9,
+    speakers=1,
+    sample_rate=44_100,
+    layout="english|korean/{wav,csv,txt,lyric}/SONG.{wav,csv,txt}",
+)

@@ -1,0 +1,192 @@
+"""Long recordings into clips: at pauses of their labels, at rests of their notes, at quiet places of their sound."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amphion_core.data import Drop
+from amphion_data.scores.melody import Note
+from amphion_data.scores.timeline import Interval
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "MARGIN",
+    "cut_at_pauses",
+    "cut_at_rests",
+    "length_of",
+    "note_values",
+    "phone_values",
+    "quietest",
+    "slice_by_level",
+    "with_margins",
+]
+
+MARGIN = 0.1
+"""Seconds taken of the silence around a clip, but never more than half of it."""
+_FRAME = 0.05
+
+
+def length_of(root: Path, path: str, id: str) -> float | Drop:
+    """Decoded seconds of a file, or the drop that says why there are none."""
+    from amphion_core.audio import AudioError, info
+
+    try:
+        return info(root / path).duration
+    except AudioError as error:
+        return Drop(id, path, error.reason, str(error), "scan")
+    except OSError as error:
+        return Drop(id, path, "missing_audio", f"{type(error).__name__}: {error.strerror or error}", "scan")
+
+
+def with_margins(stretches: Sequence[tuple[float, float]], length: float) -> list[tuple[float, float]]:
+    """Stretches in order with a margin to each side, limited at both ends and at half the gap to the neighbour."""
+    found = []
+    for number, (start, end) in enumerate(stretches):
+        before = stretches[number - 1][1] if number else 0.0
+        after = stretches[number + 1][0] if number + 1 < len(stretches) else length
+        room = (start - before if number == 0 else (start - before) / 2) if start > before else 0.0
+        left = (after - end if number + 1 == len(stretches) else (after - end) / 2) if after > end else 0.0
+        found.append((round(start - min(MARGIN, room), 6), round(min(end + min(MARGIN, left), length), 6)))
+    return found
+
+
+def cut_at_pauses(intervals: Sequence[Interval], pauses: Collection[str], shortest: float) -> list[list[Interval]]:
+    """Phrases between labels of silence that last long enough; shorter silences stay inside."""
+    phrases: list[list[Interval]] = []
+    current: list[Interval] = []
+    for interval in intervals:
+        if interval.label in pauses and interval.duration >= shortest:
+            phrases.append(current)
+            current = []
+        else:
+            current.append(interval)
+    phrases.append(current)
+    stripped = [_stripped(phrase, pauses) for phrase in phrases]
+    return [phrase for phrase in stripped if phrase]
+
+
+def _stripped(phrase: list[Interval], pauses: Collection[str]) -> list[Interval]:
+    """A phrase without silence at its ends."""
+    kept = [i for i, interval in enumerate(phrase) if interval.label not in pauses]
+    return phrase[kept[0] : kept[-1] + 1] if kept else []
+
+
+def cut_at_rests(notes: Sequence[Note], shortest: float) -> list[list[Note]]:
+    """Phrases of notes between rests of at least so many seconds."""
+    phrases: list[list[Note]] = []
+    for note in notes:
+        if phrases and note.start - phrases[-1][-1].end < shortest - 1e-6:
+            phrases[-1].append(note)
+        else:
+            phrases.append([note])
+    return phrases
+
+
+def phone_values(intervals: Sequence[Interval], start: float) -> dict[str, Any]:
+    """`phones`, `phone_starts` (s, from the beginning of the clip) and `phone_durations` (s) for `extra`."""
+    return {
+        "phones": [interval.label for interval in intervals],
+        "phone_starts": [round(interval.start - start, 6) for interval in intervals],
+        "phone_durations": [round(interval.duration, 6) for interval in intervals],
+    }
+
+
+def note_values(notes: Sequence[Note], start: float) -> list[dict[str, Any]]:
+    """Notes for `extra.notes`: MIDI number, start and end in seconds from the beginning of the clip, syllable, slur."""
+    return [
+        {
+            "pitch": note.pitch,
+            "start": round(note.start - start, 6),
+            "end": round(note.end - start, 6),
+            "syllable": note.lyric,
+            "slur": int(note.slur),
+        }
+        for note in notes
+    ]
+
+
+def quietest(root: Path, path: str, start: float, end: float) -> float:
+    """The middle of the quietest 50 ms between two moments of a file, s.
+
+    Raises:
+        AudioError: the file can't be read.
+    """
+    from amphion_core import audio
+
+    wav, rate = audio.load(root / path, start=start, duration=end - start)
+    levels = _levels(wav, rate)
+    return start + (int(levels.argmin()) + 0.5) * _FRAME if levels.size else end
+
+
+def _levels(wav: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+    """Mean power of each whole 50 ms."""
+    import numpy as np
+
+    frame = round(_FRAME * rate)
+    count = wav.shape[0] // frame
+    powers: NDArray[np.float64] = np.square(wav[: count * frame].astype(np.float64)).reshape(count, frame)
+    return np.asarray(powers.mean(axis=1))
+
+
+def slice_by_level(
+    wav: NDArray[np.float32],
+    rate: int,
+    *,
+    below_peak: float = 30.0,
+    pause: float = 0.5,
+    shortest: float = 5.0,
+    longest: float = 20.0,
+) -> list[tuple[float, float]]:
+    """Stretches of a recording between pauses, s.
+
+    Args:
+        wav: (T,) samples.
+        rate: Hz.
+        below_peak: what is so many dB under the loudest 50 ms is a pause.
+        pause: shorter ones don't separate, s.
+        shortest: stretches are joined until they last this long, as far as `longest` allows.
+        longest: longer ones are cut at their quietest place.
+    """
+    levels = _levels(wav, rate)
+    if not levels.size or levels.max() <= 0:
+        return []
+    loud = levels > levels.max() * 10 ** (-below_peak / 10)
+    runs = _runs(loud, round(pause / _FRAME))
+    cut = [part for run in runs for part in _bounded(run, levels, round(longest / _FRAME))]
+    joined: list[tuple[int, int]] = []
+    for begin, end in cut:
+        short = joined and min(joined[-1][1] - joined[-1][0], end - begin) * _FRAME < shortest
+        if short and (end - joined[-1][0]) * _FRAME <= longest:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((begin, end))
+    length = wav.shape[0] / rate
+    return [(begin * _FRAME, min(end * _FRAME, length)) for begin, end in joined]
+
+
+def _runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
+    """Runs of loud frames; those less than `gap` frames apart are one."""
+    runs: list[tuple[int, int]] = []
+    for frame in loud.nonzero()[0].tolist():
+        if runs and frame - runs[-1][1] < gap:
+            runs[-1] = (runs[-1][0], frame + 1)
+        else:
+            runs.append((frame, frame + 1))
+    return runs
+
+
+def _bounded(run: tuple[int, int], levels: NDArray[np.float64], most: int) -> list[tuple[int, int]]:
+    """A run in parts of at most so many frames, cut at the quietest of the last third of each."""
+    begin, end = run
+    parts = []
+    while end - begin > most:
+        low = begin + most * 2 // 3
+        place = low + int(levels[low : begin + most].argmin())
+        parts.append((begin, place))
+        begin = place
+    return [*parts, (begin, end)]

@@ -1,0 +1,313 @@
+"""Emilia and Emilia-YODAS as published: 215,600 h of speech in six languages, 24 kHz MP3, three layouts.
+
+The early release (`EN/EN_B00000.tar.gz` with `EN/EN_B00000.jsonl` beside it, whole or in parts, or unpacked), the
+WebDataset (`EN/EN-B000000.tar`), and today's (`Emilia/EN/...tar`, `Emilia-YODAS/EN/...tar`); and folders that the
+pipeline itself wrote (`NAME.json`, a list, with `NAME_0.mp3` ...). Rows are read from the archives without unpacking.
+
+Source: He et al., "Emilia: An Extensive, Multilingual, and Diverse Speech Dataset for Large-Scale Speech Generation",
+2024, arXiv:2407.05361; Emilia-Large, 2025, arXiv:2501.15907.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from amphion_core.data import Drop
+from amphion_core.data.record import AUDIO_FIELDS
+from amphion_core.data.rows import RowError, identity, parse_json, utterance
+from amphion_core.data.scan import Group, Read, group_members, list_members, reading
+from amphion_core.data.tar import Member
+from amphion_core.schema import Utterance
+from amphion_data.corpora.listing import Listing, find_root, nfc
+from amphion_data.corpus import Corpus
+from amphion_data.files import walk
+from amphion_data.places import open_archive
+
+__all__ = ["EMILIA", "iter_emilia"]
+
+_BATCH = re.compile(r"(?P<stem>.*)\.tar\.gz(\.\d+)?")
+_OLD_LOADER = ("audio_paths", "json_paths", "durations", "phone_counts")
+
+
+def iter_emilia(
+    root: Path, *, language: str | None = None, trust_stem: str | bool = False, **_: Any
+) -> Iterator[Utterance | Drop]:
+    """Rows by archive, in the order of their members; then those of unpacked batches and of the pipeline's folders.
+
+    Args:
+        root: a folder of archives, or one tar.
+        language: of rows that state none, two letters.
+        trust_stem: `true` keeps rows whose JSON has another id than their member, under the member's name.
+
+    Raises:
+        FileNotFoundError: there is no archive, batch or list.
+        ValueError: an archive is none.
+    """
+    if root.is_file():
+        base, names = root.parent, [root.name]
+    else:
+        base, names = find_root(root, _has_data, "Emilia needs *.tar, *.tar.gz, *.jsonl or lists of its pipeline"), None
+    files = [path for path in (names or walk(base)) if not PurePosixPath(path).name.startswith(".")]
+    trusted = str(trust_stem).lower() in ("true", "1", "yes")
+    for path in files:
+        if path.endswith(".tar"):
+            yield from _tar(base, path, language, trusted)
+    early = sorted({f"{match['stem']}.tar.gz" for path in files if (match := _BATCH.fullmatch(path))})
+    tables = _tables(base, files, early)
+    for archive in early:
+        if not archive.endswith("openemilia_all.tar.gz"):
+            yield from _early(base, archive, tables.pop(_batch(archive), None), language)
+    if names is None:
+        yield from _unpacked(base, tables, language)
+
+
+def _tar(root: Path, path: str, language: str | None, trusted: bool) -> Iterator[Utterance | Drop]:
+    """Rows of a WebDataset archive: a json and an audio member each, in any order."""
+    drops: list[Drop] = []
+    release = "yodas" if "Emilia-YODAS" in path.split("/") else None
+    try:
+        groups = group_members(root / path, list_members(root / path, drops), drops)
+    except ValueError as error:
+        yield Drop(PurePosixPath(path).name, path, "corrupt_audio", str(error), "scan")
+        return
+    yield from (_below(drop, path) for drop in drops)
+    with reading(root / path) as (_, read):
+        for group in groups:
+            yield _grouped_row(group, read, path, release, language, trusted)
+
+
+def _grouped_row(
+    group: Group, read: Read, tar: str, release: str | None, language: str | None, trusted: bool
+) -> Utterance | Drop:
+    held = group.members
+    field = next((name for name in AUDIO_FIELDS if name in held), None)
+    if field is None:
+        return Drop(group.key, tar, "missing_audio", f"no audio beside {', '.join(sorted(held))}", "scan")
+    audio = f"{tar}/{held[field].name}"
+    if "json" not in held:
+        return Drop(group.key, audio, "bad_row", "no json beside the audio", "scan")
+    try:
+        values = parse_json(read(held["json"].offset, held["json"].size))
+    except RowError as error:
+        return Drop(group.key, audio, error.reason, str(error), "scan")
+    key = identity(values, PurePosixPath(group.key).name)
+    place = [held[field].offset, held[field].size]
+    return _row(values, key, audio, {"tar": tar, "_member": place}, release, language, trusted)
+
+
+def _early(root: Path, archive: str, table: list[bytes] | None, language: str | None) -> Iterator[Utterance | Drop]:
+    """Rows of a compressed batch, whose fields stand in the JSON lines beside it."""
+    drops: list[Drop] = []
+    try:
+        members = list_members(root / archive, drops, _unpacking)
+    except (ValueError, OSError, EOFError) as error:
+        yield Drop(PurePosixPath(archive).name, archive, "corrupt_audio", str(error), "scan")
+        return
+    yield from (_below(drop, archive) for drop in drops)
+    sounds: dict[str, Member] = {}
+    for member in members:
+        suffix = PurePosixPath(member.name).suffix.lower().removeprefix(".")
+        if member.kind == "file" and suffix in AUDIO_FIELDS:
+            sounds.setdefault(PurePosixPath(member.name).stem, member)
+    if table is None:
+        detail = f"no {_batch(archive)}.jsonl beside it or in openemilia_all.tar.gz"
+        yield from (Drop(stem, f"{archive}/{m.name}", "bad_row", detail, "scan") for stem, m in sounds.items())
+        return
+    listed = set()
+    for number, line in enumerate(table, 1):
+        if not line.strip():
+            continue
+        where = f"{_batch(archive)}.jsonl:{number}"
+        try:
+            values = parse_json(line)
+        except RowError as error:
+            yield Drop(where, "", error.reason, f"{where}: {error}", "scan")
+            continue
+        key = str(values.get("id", where))
+        sound = sounds.get(key)
+        listed.add(key)
+        if sound is None:
+            yield Drop(key, "", "missing_audio", f"{where}: {archive} has no {key}.mp3", "scan")
+            continue
+        place = {"tar": archive, "_member": [sound.offset, sound.size]}
+        yield _row(values, key, f"{archive}/{sound.name}", place, "emilia", language, False)
+    for stem, sound in sounds.items():
+        if stem not in listed:
+            yield Drop(stem, f"{archive}/{sound.name}", "unlisted_audio", "no line of the batch lists it", "scan")
+
+
+def _unpacked(root: Path, tables: Mapping[str, list[bytes]], language: str | None) -> Iterator[Utterance | Drop]:
+    """Rows of batches that lie unpacked beside their JSON lines, and of folders that the pipeline wrote."""
+    listing = Listing(root)
+    lists = [path for path in listing.files if path.endswith(".json")]
+    if not tables and not lists:
+        return
+    yield from listing.faults()
+    stems: dict[str, str] = {}
+    for name in listing.audio:
+        stems.setdefault(name.rpartition("/")[2], name)
+    for batch, lines in sorted(tables.items()):
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _unpacked_row(line, f"{batch}.jsonl:{number}", stems, listing, language)
+    for path in lists:
+        yield from _pipeline_list(listing, path, language)
+    yield from listing.rest("no list has it")
+
+
+def _unpacked_row(
+    line: bytes, where: str, stems: Mapping[str, str], listing: Listing, language: str | None
+) -> Utterance | Drop:
+    try:
+        values = parse_json(line)
+    except RowError as error:
+        return Drop(where, "", error.reason, f"{where}: {error}", "scan")
+    key = str(values.get("id", where))
+    path = listing.find(stems[nfc(key)]) if nfc(key) in stems else None
+    if path is None:
+        return Drop(key, str(values.get("wav") or ""), "missing_audio", f"{where}: no file {key}.mp3", "scan")
+    return _row(values, key, path, {}, "emilia", language, False)
+
+
+def _pipeline_list(listing: Listing, path: str, language: str | None) -> Iterator[Utterance | Drop]:
+    """Rows of a list `NAME.json` of the pipeline, whose clips are `NAME_0.mp3`, `NAME_1.mp3` ..."""
+    base = path.removesuffix(".json")
+    try:
+        items = json.loads(listing.text(path) or "")
+        if not isinstance(items, list) or not all(isinstance(item, dict) and "text" in item for item in items):
+            return
+    except ValueError:
+        return
+    for number, item in enumerate(items):
+        key = f"{PurePosixPath(base).name}_{number}"
+        audio = listing.find(f"{base}_{number}")
+        if audio is None:
+            yield Drop(key, "", "missing_audio", f"{path}, item {number}: no {key}.mp3", "scan")
+            continue
+        start, end = item.get("start"), item.get("end")
+        values = {name: value for name, value in item.items() if name not in ("start", "end")}
+        values |= {"id": key, "wav": audio, "speaker": item.get("speaker")}
+        if isinstance(start, int | float) and isinstance(end, int | float):
+            values |= {"duration": end - start, "source_start": start, "source_end": end}
+        yield _row(values, key, audio, {}, "emilia", language, False)
+
+
+def _row(
+    values: dict[str, Any],
+    key: str,
+    audio: str,
+    place: Mapping[str, Any],
+    release: str | None,
+    language: str | None,
+    trusted: bool,
+) -> Utterance | Drop:
+    """A row of the fields that both releases have; repairs that are allowed are counted as warnings."""
+    kind = release or ("yodas" if "_id" in values else "emilia")
+    name = values.get("_id", values.get("id"))
+    if not isinstance(name, str):
+        return Drop(key, audio, "bad_row", "the JSON has neither id nor _id", "scan")
+    if name != key and not trusted:
+        return Drop(key, audio, "bad_row", f"the JSON has the id {name!r}, its member the name {key!r}", "scan")
+    duration = values.get("duration")
+    if duration is not None and (
+        isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 <= duration < float("inf")
+    ):
+        detail = f"the JSON's duration is {duration!r}, a number of seconds was expected"
+        return Drop(key, audio, "duration_mismatch", detail, "scan")
+    plain = {k: v for k, v in values.items() if k not in ("_id", "id")}
+    marked = {"_id": key} if kind == "yodas" else {"id": key, "wav": plain.pop("wav", None) or ""}
+    plain.pop("sample_rate", None)
+    try:
+        row = utterance({**marked, **plain}, key, duration=float(duration or 0), sample_rate=0)
+    except RowError as error:
+        return Drop(key, audio, error.reason, str(error), "scan")
+    raw = values.get("text")
+    extra = {k: v for k, v in row.extra.items() if v not in (None, "")}
+    return Utterance(
+        id=row.id,
+        audio=audio,
+        duration=row.duration,
+        text=nfc(" ".join((row.text or "").split())) or None,
+        speaker=row.speaker,
+        language=row.language or language,
+        extra={**extra, **({"text_raw": raw} if isinstance(raw, str) else {}), "release": kind, **place},
+    )
+
+
+def _tables(root: Path, files: list[str], early: list[str]) -> dict[str, list[bytes]]:
+    """Lines of the JSON-lines tables by batch, those beside the archives before those of the big archive."""
+    found: dict[str, list[bytes]] = {}
+    for archive in early:
+        if archive.endswith("openemilia_all.tar.gz"):
+            drops: list[Drop] = []
+            with _unpacking(root / archive) as (_, read):
+                for member in list_members(root / archive, drops, _unpacking):
+                    if member.kind == "file" and member.name.endswith(".jsonl"):
+                        lines = read(member.offset, member.size).split(b"\n")
+                        found[PurePosixPath(member.name).stem] = lines
+    for path in files:
+        if path.endswith(".jsonl"):
+            found[PurePosixPath(path).stem] = (root / path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return found
+
+
+@contextlib.contextmanager
+def _unpacking(path: Path) -> Iterator[tuple[int, Read]]:
+    """Size of what a compressed archive holds, and how to read it; forward reading is cheap."""
+    with open_archive(path) as stream:
+        size = _length(stream)
+
+        def read(offset: int, count: int) -> bytes:
+            stream.seek(offset)
+            return stream.read(count)
+
+        yield size, read
+
+
+def _length(stream: BinaryIO) -> int:
+    """Bytes that can be unpacked; of a cut archive those before the cut."""
+    size = 0
+    with contextlib.suppress(EOFError, OSError, zlib.error):
+        while piece := stream.read(1 << 20):
+            size += len(piece)
+    return size
+
+
+def _batch(archive: str) -> str:
+    return PurePosixPath(archive).name.removesuffix(".tar.gz")
+
+
+def _below(drop: Drop, path: str) -> Drop:
+    """A drop with the path below the root in place of that on this machine."""
+    return Drop(drop.id, path, drop.reason, drop.detail, "scan")
+
+
+def _has_data(folder: Path) -> bool:
+    pickled = [p.name for p in folder.iterdir() if p.suffix in (".pkl", ".pickle")]
+    if any(name.startswith(_OLD_LOADER) for name in pickled) and not any(folder.rglob("*.tar*")):
+        raise ValueError(
+            f"{folder} holds pickles of an old training loader ({', '.join(pickled[:4])}), which are never opened; "
+            "make an index of the tars with 'amphion data index' or prepare the published layout"
+        )
+    return any(any(folder.rglob(pattern)) for pattern in ("*.tar", "*.tar.gz*", "*.jsonl", "*.json"))
+
+
+EMILIA = Corpus(
+    name="emilia",
+    title="Emilia and Emilia-YODAS",
+    licence="Emilia CC BY-NC 4.0, Emilia-YODAS CC BY 4.0",
+    source="https://huggingface.co/datasets/amphion/Emilia-Dataset (gated: accept the terms, then log in)",
+    rows=iter_emilia,
+    units={"source": lambda row: str(row.extra.get("video") or row.speaker or row.id)},
+    languages=("de", "en", "fr", "ja", "ko", "zh"),
+    hours=215_600.0,
+    sample_rate=24_000,
+    layout="[Emilia/|Emilia-YODAS/]EN/EN-B000000.tar, or EN/EN_B00000.tar.gz with EN/EN_B00000.jsonl",
+    options={"trust_stem": "true keeps rows whose JSON has another id than their member"},
+)

@@ -1,0 +1,171 @@
+"""What readers of corpora share: the audio of a folder by name, texts beside it, rows or why there is none."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, walk
+
+__all__ = ["Listing", "decode", "find_root", "make_row", "read_utf8", "seconds_of", "stem"]
+
+
+class Listing:
+    """The files below a corpus folder.
+
+    Attributes:
+        root: the folder.
+        files: all files that are not hidden, sorted.
+        audio: path without ending, in unicode NFC, to the path; the first of several that differ only in the ending.
+    """
+
+    def __init__(self, root: Path, within: Callable[[str], bool] = lambda path: True) -> None:
+        """Walk the folder once.
+
+        Args:
+            root: the folder.
+            within: which paths below it belong to the corpus.
+        """
+        self.root = root
+        paths = [path for path in walk(root) if within(path)]
+        self.files = [path for path in paths if not is_hidden(path)]
+        self._names = {nfc(path): path for path in self.files}
+        self.audio: dict[str, str] = {}
+        self._drops: list[Drop] = []
+        for path in paths:
+            if not is_audio(path):
+                continue
+            name = nfc(stem(path))
+            if is_hidden(path):
+                self._drops.append(Drop(name, path, "hidden_file", "left by a system or an archiver", "scan"))
+            elif name in self.audio:
+                detail = f"differs from {self.audio[name]} only in its ending"
+                self._drops.append(Drop(name, path, "duplicate_id", detail, "scan"))
+            else:
+                self.audio[name] = path
+        self._taken: set[str] = set()
+
+    def faults(self) -> Iterator[Drop]:
+        """Hidden audio files, and those that differ from another only in their ending."""
+        yield from self._drops
+
+    def find(self, name: str) -> str | None:
+        """Path of the audio file of this name without ending; it counts as listed from now on."""
+        path = self.audio.get(nfc(name))
+        if path is not None:
+            self._taken.add(path)
+        return path
+
+    def file(self, path: str) -> Path | None:
+        """A file by its path below the root, however its accents are spelt; None where there is none."""
+        found = self._names.get(nfc(path))
+        return None if found is None else self.root / found
+
+    def text(self, path: str) -> str | None:
+        """Content of a text file below the root; None where there is none.
+
+        Raises:
+            ValueError: it is not UTF-8.
+        """
+        found = self.file(path)
+        return None if found is None else read_utf8(found)
+
+    def rest(self, detail: str, within: Callable[[str], bool] = lambda path: True) -> Iterator[Drop]:
+        """Audio that no row took, as drops."""
+        for name, path in self.audio.items():
+            if path not in self._taken and within(path):
+                yield Drop(name, path, "unlisted_audio", detail, "scan")
+
+
+def make_row(
+    id: str,
+    audio: str | None,
+    *,
+    raw: str | None = None,
+    text: str | None = None,
+    require_text: bool = False,
+    extra: Mapping[str, Any] | None = None,
+    looked_for: str = "",
+    **fields: Any,
+) -> Utterance | Drop:
+    """An utterance, or why it is none.
+
+    Args:
+        id: of the row.
+        audio: path below the root; None where there is no file.
+        raw: text as the corpus has it, kept as `extra.text_raw`.
+        text: to be used in place of `raw`, where it differs.
+        require_text: whether a row without text is dropped.
+        extra: further fields; those that are None are left out.
+        looked_for: what was looked for, for the details of drops.
+        fields: of the utterance.
+    """
+    if audio is None:
+        return Drop(id, "", "missing_audio", f"no audio file: {looked_for or id}", "scan")
+    chosen = raw if text is None else text
+    if chosen is None and require_text:
+        return Drop(id, audio, "missing_text", f"no text: {looked_for or id}", "scan")
+    cleaned = None if chosen is None else clean_text(chosen)
+    if cleaned == "" and require_text:
+        return Drop(id, audio, "empty_text", f"the text is {chosen!r}", "scan")
+    known = {} if raw is None else {"text_raw": raw}
+    known |= {name: value for name, value in (extra or {}).items() if value is not None}
+    return Utterance(id=id, audio=audio, text=cleaned or None, extra=known, **fields)
+
+
+def find_root(root: Path, needs: Callable[[Path], bool], what: str) -> Path:
+    """The folder itself, if it has what the corpus needs.
+
+    Raises:
+        FileNotFoundError: it has not; says what was looked for, what is there, and which folder in it may be meant.
+    """
+    if root.is_dir() and needs(root):
+        return root
+    inner = [path for path in sorted(root.iterdir()) if path.is_dir() and needs(path)] if root.is_dir() else []
+    hint = f"; it seems that you mean {inner[0]}" if inner else ""
+    raise FileNotFoundError(f"{what} in {root}; {first_entries(root)}{hint}")
+
+
+def read_utf8(path: Path) -> str:
+    """Text of a file, without byte order mark, line ends as they are.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    return decode(path.read_bytes(), path.name)
+
+
+def decode(data: bytes, name: str) -> str:
+    """Text of bytes, without byte order mark.
+
+    Raises:
+        ValueError: they are not UTF-8; names the file and the byte.
+    """
+    try:
+        return data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: not UTF-8 at byte {error.start}") from None
+
+
+def seconds_of(path: Path) -> float | None:
+    """Decoded seconds of an audio file; None where it can't be read, which its rows will say."""
+    from amphion_core.audio import AudioError, info
+
+    try:
+        return info(path).duration
+    except (AudioError, OSError):
+        return None
+
+
+def stem(path: str) -> str:
+    """A path without the ending of an audio file."""
+    return path[: -len(PurePosixPath(path).suffix)] if is_audio(path) else path
+
+
+def nfc(text: str) -> str:
+    """Unicode NFC; file systems differ in how they spell accents."""
+    return unicodedata.normalize("NFC", text)

@@ -1,0 +1,104 @@
+"""NUS-48E: 20 English songs sung and read by 12 voices, four each, 169 min, 44.1 kHz, research only.
+
+`SUBJECT/{sing,read}/NN.{wav,txt}`; the txt has a phone a line, `start end phone` in seconds. Words are not marked.
+
+Source: Duan et al., "The NUS Sung and Spoken Lyrics Corpus", 2013.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+from amphion_data.corpora.cutting import cut_at_pauses, length_of, phone_values, with_margins
+from amphion_data.corpora.listing import Listing, find_root, make_row
+from amphion_data.corpus import Corpus
+from amphion_data.scores.lab import read_lab
+
+__all__ = ["NUS48E", "iter_nus48e"]
+
+_STYLES = {"sing": "singing", "read": "speech"}
+_PAUSES = frozenset({"sil", "sp"})
+_SHORTEST_PAUSE = 0.3
+
+
+def iter_nus48e(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utterance | Drop]:
+    """Phrases by voice, style, song and place in it, without text.
+
+    Args:
+        root: the folder that holds the voices (ADIZ, JLEE ...).
+        language: two letters.
+
+    Raises:
+        FileNotFoundError: there is no voice with `sing` or `read`.
+    """
+
+    def has_voice(folder: Path) -> bool:
+        return any(any(folder.glob(f"*/{kind}/")) for kind in _STYLES)
+
+    root = find_root(root, has_voice, "NUS-48E needs SUBJECT/sing and SUBJECT/read")
+    listing = Listing(root)
+    yield from listing.faults()
+    for name, path in listing.audio.items():
+        parts = name.split("/")
+        if len(parts) != 3 or parts[1] not in _STYLES:
+            yield Drop(parts[-1], path, "unlisted_audio", "not of the form SUBJECT/sing|read/NN", "scan")
+            continue
+        yield from _recording(root, name, path, listing, language)
+
+
+def _recording(root: Path, name: str, path: str, listing: Listing, language: str) -> Iterator[Utterance | Drop]:
+    subject, kind, song = name.split("/")
+    id = f"{subject}_{kind}_{song}"
+    length = length_of(root, path, id)
+    if isinstance(length, Drop):
+        yield length
+        return
+    labels = listing.file(f"{name}.txt")
+    try:
+        if labels is None:
+            raise ValueError(f"no {song}.txt beside it")
+        phrases = cut_at_pauses(read_lab(labels), _PAUSES, _SHORTEST_PAUSE)
+        beyond = [phrase for phrase in phrases if phrase[0].start >= length]
+        if not phrases or beyond:
+            raise ValueError(
+                f"{song}.txt has no phone" if not phrases else f"{song}.txt goes on after the {length:.2f} s"
+            )
+    except ValueError as error:
+        yield Drop(id, path, "bad_row", str(error), "scan")
+        return
+    stretches = with_margins([(phrase[0].start, min(phrase[-1].end, length)) for phrase in phrases], length)
+    for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
+        yield make_row(
+            f"{id}_{number:02d}",
+            path,
+            duration=round(end - start, 6),
+            speaker=subject,
+            language=language,
+            extra={
+                "source": path,
+                "start": start,
+                "end": end,
+                "song": song,
+                "style": _STYLES[kind],
+                **phone_values(phrase, start),
+            },
+        )
+
+
+NUS48E = Corpus(
+    name="nus48e",
+    title="NUS-48E sung and spoken lyrics",
+    licence="research only",
+    source="https://drive.google.com/drive/folders/12pP9uUl0HTVANU3IPLnumTJiRjPtVUMx",
+    rows=iter_nus48e,
+    units={"song": lambda row: str(row.extra["song"])},
+    languages=("en",),
+    hours=2.82,
+    speakers=12,
+    sample_rate=44_100,
+    layout="SUBJECT/sing|read/NN.{wav,txt}",
+)

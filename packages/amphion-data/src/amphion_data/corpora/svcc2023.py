@@ -1,0 +1,92 @@
+"""SVCC 2023, the data of the singing voice conversion challenge: six voices of the NHSS corpus, English, 24 kHz.
+
+The archive of the challenge, `Data/{IDF1,IDM1,CDF1,CDM1}/1NNNN.wav`, or what the organisers' script makes of NHSS:
+`{IDF1,...}/1NNNN.{wav,txt}`, `evaluation/{SF1,SM1}/3NNNN.wav`, `ground_truth/{IDF1,...}/3NNNN.wav`.
+
+Source: Huang et al., "The Singing Voice Conversion Challenge 2023", 2023, arXiv:2306.14422.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_core.schema import Utterance
+from amphion_data.corpora.listing import Listing, find_root, make_row
+from amphion_data.corpus import Corpus
+
+__all__ = ["SVCC2023", "iter_svcc2023"]
+
+_STYLES = {"IDF1": "singing", "IDM1": "singing", "CDF1": "speech", "CDM1": "speech", "SF1": "singing", "SM1": "singing"}
+_TARGETS = ("IDF1", "IDM1", "CDF1", "CDM1")
+_SOURCES = ("SF1", "SM1")
+
+
+def iter_svcc2023(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utterance | Drop]:
+    """Rows by role, voice and number; those without text are kept, since conversion needs none.
+
+    Args:
+        root: the folder that holds the voices, or `Data`.
+        language: two letters.
+
+    Raises:
+        FileNotFoundError: none of the voices is there.
+    """
+
+    def has_voice(folder: Path) -> bool:
+        return any((folder / part / name).is_dir() for part in (".", "Data") for name in _TARGETS)
+
+    root = find_root(root, has_voice, f"SVCC 2023 needs folders {', '.join(_TARGETS)}")
+    listing = Listing(root)
+    yield from listing.faults()
+    for name, path in listing.audio.items():
+        parts = name.removeprefix("Data/").split("/")
+        role = _role(parts)
+        if role is None:
+            detail = f"not {'|'.join(_TARGETS)}/N, evaluation/VOICE/N or ground_truth/VOICE/N"
+            yield Drop(parts[-1], path, "unlisted_audio", detail, "scan")
+            continue
+        voice = parts[-2]
+        try:
+            raw = listing.text(f"{name}.txt")
+        except ValueError as error:
+            yield Drop(f"{voice}_{parts[-1]}", path, "bad_row", str(error), "scan")
+            continue
+        yield make_row(
+            f"{voice}_{parts[-1]}",
+            path,
+            raw=raw,
+            speaker=f"svcc_{voice}",
+            language=language,
+            extra={
+                "style": _STYLES[voice] if role != "ground_truth" else "singing",
+                "role": role,
+                "split": "train" if role == "target" else "test",
+            },
+        )
+
+
+def _role(parts: list[str]) -> str | None:
+    if len(parts) == 2 and parts[0] in _TARGETS:
+        return "target"
+    if len(parts) == 3 and parts[0] == "evaluation" and parts[1] in _SOURCES:
+        return "source"
+    if len(parts) == 3 and parts[0] == "ground_truth" and parts[1] in _TARGETS:
+        return "ground_truth"
+    return None
+
+
+SVCC2023 = Corpus(
+    name="svcc2023",
+    title="Singing Voice Conversion Challenge 2023",
+    licence="NHSS agreement, research only",
+    source="https://www.vc-challenge.org/",
+    rows=iter_svcc2023,
+    units={"phrase": lambda row: row.id.rpartition("_")[2]},
+    languages=("en",),
+    speakers=6,
+    sample_rate=24_000,
+    layout="[Data/]IDF1|IDM1|CDF1|CDM1/1NNNN.wav, evaluation/SF1|SM1/3NNNN.wav, ground_truth/VOICE/3NNNN.wav",
+)
