@@ -117,3 +117,11 @@ def test_gradient_reaches_the_mixture_but_not_f0():
     made(f0, torch.zeros(1, 3), noise).square().sum().backward()
     assert f0.grad is None
     assert made.mix.weight.grad.abs().sum() > 0
+
+
+def test_the_source_stays_in_single_precision_under_autocast():
+    made, f0 = source(8).eval(), torch.full((1, 20), 110.0)
+    with torch.no_grad():
+        exact = Excitation(made, None).next(f0)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(Excitation(made, None).next(f0), exact)

@@ -59,7 +59,8 @@ class SineSource(nn.Module):
 
     def mixed(self, waves: Tensor) -> Tensor:
         """The signal (B, T) of waves (B, T, H + 1)."""
-        signal: Tensor = torch.tanh(self.mix(waves.to(self.mix.weight.dtype)))
+        with torch.autocast(waves.device.type, enabled=False):  # faint overtones would drown in half precision
+            signal: Tensor = torch.tanh(self.mix(waves.to(self.mix.weight.dtype)))
         return signal.squeeze(-1)
 
     @torch.no_grad()
