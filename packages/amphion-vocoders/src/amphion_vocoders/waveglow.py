@@ -268,7 +268,7 @@ class _Mixing(nn.Module):
         super().__init__()
         rotation = torch.linalg.qr(torch.randn(width, width))[0]
         rotation[:, 0] *= torch.linalg.det(rotation).sign()
-        self.weight = nn.Parameter(rotation)
+        self.weight = nn.Parameter(rotation.contiguous())
         self.register_buffer("folded", None, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
