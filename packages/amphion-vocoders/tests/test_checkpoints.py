@@ -138,6 +138,11 @@ def test_what_is_not_known_is_left_to_others(tmp_path):
         load_vocoder("someone/model")
 
 
+def test_a_name_that_is_nearly_right_is_answered_by_the_right_one():
+    with pytest.raises(LookupError, match="did you mean bigvgan-24khz-100band"):
+        load_vocoder("bigvgan-24khz-10band")
+
+
 def test_a_part_of_a_codec_is_no_vocoder(tmp_path):
     weights = tmp_path / "cache" / "checkpoints" / "maskgct-decoder" / "acoustic_codec" / "model_1.safetensors"
     weights.parent.mkdir(parents=True)

@@ -6,6 +6,7 @@ this library, then in the hub's cache, then on the hub.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -158,6 +159,7 @@ def load_vocoder_named(source: str | Path) -> Any | None:
     """A vocoder of the list, or of files of another code base that lie at a path; None for all others.
 
     Raises:
+        LookupError: it is nearly a name of the list.
         FileNotFoundError: a known checkpoint that is not on this machine and can't be fetched.
         ValueError: files of another code base that don't fit together.
     """
@@ -165,7 +167,14 @@ def load_vocoder_named(source: str | Path) -> Any | None:
 
     path = Path(source)
     if not path.exists():
-        return load_checkpoint(str(source)) if find_checkpoint(str(source)) else None
+        if find_checkpoint(str(source)):
+            return load_checkpoint(str(source))
+        near = difflib.get_close_matches(str(source), known_checkpoints(), n=3, cutoff=0.8)
+        if near:
+            raise LookupError(
+                f"no vocoder at {source}, and no checkpoint of that name; did you mean {', '.join(near)}?"
+            )
+        return None
     if any(path.glob("step-*/config.json")):
         return None
     try:

@@ -6,10 +6,12 @@ has.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,8 +111,7 @@ def export_onnx(vocoder: Any, path: str | Path, *, tolerance: float = 1e-4) -> E
     hop = vocoder.config.mel.hop_length
     sizes = {"mel": frames, "source": hop * frames}
     shapes = tuple({0: batch, example.ndim - 1: sizes[name]} for name, example in examples.items())
-    with warnings.catch_warnings(), torch.no_grad(), atomic_writer(path) as file:
-        warnings.simplefilter("ignore")  # about names of axes
+    with _quiet(), torch.no_grad(), atomic_writer(path) as file:
         program = torch.onnx.export(
             network,
             tuple(examples.values()),
@@ -134,6 +135,22 @@ def export_onnx(vocoder: Any, path: str | Path, *, tolerance: float = 1e-4) -> E
     with atomic_writer(path.with_suffix(".json")) as file:
         file.write((json.dumps(about, indent=2) + "\n").encode())
     return ExportReport(path, difference, SHAPES)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of names of axes and of every rewriting."""
+    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _Spectral(nn.Module):
