@@ -66,10 +66,22 @@ def public_extra(row: Utterance) -> dict[str, object]:
 def open_archive(path: Path) -> BinaryIO:
     """The bytes of a tar as they were before compression; parts NAME.0, NAME.1 ... are read as one file."""
     parts = [path] if path.is_file() else _parts(path)
-    raw: io.RawIOBase | BinaryIO = path.open("rb") if len(parts) == 1 and parts[0] == path else _Joined(parts)
+    raw = path.open("rb") if parts == [path] else io.BufferedReader(_Joined(parts))
     if path.name.endswith((".gz", ".tgz")):
-        return gzip.GzipFile(fileobj=io.BufferedReader(raw), mode="rb")  # type: ignore[return-value,type-var]
-    return io.BufferedReader(raw)  # type: ignore[return-value,type-var]
+        return _Unpacked(raw)  # type: ignore[return-value]
+    return raw
+
+
+class _Unpacked(gzip.GzipFile):
+    """A compressed file that closes what it reads from."""
+
+    def __init__(self, raw: BinaryIO | io.BufferedReader) -> None:
+        super().__init__(fileobj=raw, mode="rb")  # type: ignore[arg-type]
+        self._raw_file = raw
+
+    def close(self) -> None:
+        super().close()
+        self._raw_file.close()
 
 
 def _parts(path: Path) -> list[Path]:

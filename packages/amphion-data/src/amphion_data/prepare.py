@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -151,9 +152,13 @@ def _write(
             on_error=settings.on_error,
             overwrite=overwrite,
             progress=progress,
+            allow_empty=True,
         )
         remove_temporaries(out / split)  # of workers that outlived a killed run by a moment
         drops += written.drops
+        if not written.rows_out:  # a split whose rows were all dropped is none; what became of them is in the drops
+            shutil.rmtree(out / split)
+            inputs_record(out / split).unlink(missing_ok=True)
     return drops
 
 

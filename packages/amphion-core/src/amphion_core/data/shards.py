@@ -91,6 +91,7 @@ def write_shards(
     progress: bool = True,
     on_error: Literal["record", "fail"] = "record",
     overwrite: bool = False,
+    allow_empty: bool = False,
 ) -> ShardReport:
     """Write rows into shards; shard k holds the rows [k * per_shard, (k + 1) * per_shard).
 
@@ -109,9 +110,11 @@ def write_shards(
         progress: show a bar.
         on_error: an exception of `encode` makes a drop (`record`) or ends the run (`fail`).
         overwrite: replace shards of other rows or settings in this folder, instead of refusing.
+        allow_empty: it is no error when every row is dropped; the folder then holds shards without rows.
 
     Raises:
-        ValueError: the folder holds shards of other rows or settings, no row got through, or `fail` and one did not.
+        ValueError: the folder holds shards of other rows or settings, no row got through (unless allowed), or `fail`
+            and one did not.
         amphion_core.locking.LockedError: another process writes this folder.
         OSError: the disk is full or the folder can't be written; whole shards stay.
     """
@@ -140,7 +143,7 @@ def write_shards(
             [drop for k in range(len(jobs)) for drop in done[k].drops],
             skipped,
         )
-        _finish(folder, manifest, report, [done[k] for k in range(len(jobs))])
+        _finish(folder, manifest, report, [done[k] for k in range(len(jobs))], allow_empty)
     return report
 
 
@@ -379,7 +382,9 @@ def _length(data: bytes, ext: str, duration: float, rate: int) -> tuple[float, i
     return found.duration, found.sample_rate
 
 
-def _finish(folder: Path, manifest: Mapping[str, Any], report: ShardReport, done: Sequence[_Done]) -> None:
+def _finish(
+    folder: Path, manifest: Mapping[str, Any], report: ShardReport, done: Sequence[_Done], allow_empty: bool
+) -> None:
     if report.rows_in != report.rows_out + len(report.drops):
         raise RuntimeError(
             f"{report.rows_in} rows in, {report.rows_out} out and {len(report.drops)} dropped do not add up in {folder}"
@@ -394,7 +399,7 @@ def _finish(folder: Path, manifest: Mapping[str, Any], report: ShardReport, done
                 f"{path.name} has ids that stand in an earlier shard; give the rows an `id`, or unique keys"
             )
     write_drops(folder / "drops.jsonl", report.drops)
-    if report.rows_out == 0:
+    if report.rows_out == 0 and not allow_empty:
         first = "; ".join(f"{drop.id}: {drop.reason} ({drop.detail})" for drop in report.drops[:10])
         raise ValueError(f"no row of {report.rows_in} got through to {folder}: {first or 'there were none'}")
     shards = [

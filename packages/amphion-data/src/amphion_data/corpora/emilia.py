@@ -274,7 +274,7 @@ def _length(stream: BinaryIO) -> int:
     """Bytes that can be unpacked; of a cut archive those before the cut."""
     size = 0
     with contextlib.suppress(EOFError, OSError, zlib.error):
-        while piece := stream.read(1 << 20):
+        while piece := stream.read1(1 << 16):  # type: ignore[attr-defined]
             size += len(piece)
     return size
 

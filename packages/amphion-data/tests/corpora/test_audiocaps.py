@@ -1,0 +1,68 @@
+import pytest
+
+HEAD = "audiocap_id,youtube_id,start_time,caption\n"
+
+
+@pytest.fixture
+def tree(sound, text):
+    text(
+        "dataset/train.csv",
+        HEAD
+        + '11,-A1b_2c3D4e,30,"A dog barks, then a man says ""hi"""\n'
+        + "12,secondvideo,0,Rain\n13,_x-y_z,20,Wind\n14,byplain1234,5,Bird\n15,gone,10,Nothing\nx,bad,1,Bad\n",
+    )
+    text("dataset/val.csv", HEAD + "31,valvideo,40,Third\n22,valvideo,40,Second\n29,valvideo,40,Also\n")
+    text("dataset/test.csv", HEAD + "91,longone,0,Long\n92,html,0,Page\n")
+    sound("train/-A1b_2c3D4e_30000_40000.wav", seconds=10, rate=8000)
+    sound("audio/secondvideo_0.wav", seconds=9.5, rate=8000)
+    sound("Y_x-y_z.flac", seconds=10, rate=8000)
+    sound("wav/byplain1234.wav", seconds=10, rate=8000)
+    sound("val/22.wav", seconds=10, rate=8000)
+    sound("test/longone.wav", seconds=12, rate=8000)
+    text("test/html.wav", "<html>gone</html>")
+    sound("test/stranger.wav")
+
+
+def test_sounds_are_found_under_all_names_in_use(tree, run):
+    rows = run("audiocaps").rows
+    found = {id: row.extra["found_by"] for id, row in rows.items()}
+    assert found == {
+        "-A1b_2c3D4e_30": "YTID_START_END in ms",
+        "secondvideo_0": "YTID_START",
+        "_x-y_z_20": "YYTID",
+        "byplain1234_5": "YTID",
+        "valvideo_40": "AUDIOCAPID",
+    }
+    assert rows["-A1b_2c3D4e_30"].text == 'A dog barks, then a man says "hi"'
+    assert rows["secondvideo_0"].duration == 9.5
+
+
+def test_a_clip_is_one_row_with_its_captions_by_their_numbers(tree, run):
+    row = run("audiocaps").rows["valvideo_40"]
+    assert row.text == "Second" and row.extra["captions"] == ["Second", "Also", "Third"]
+    assert row.extra["split"] == "valid" and row.speaker is None
+
+
+def test_missing_long_and_false_sounds_are_drops(tree, run):
+    assert run("audiocaps").drops == [
+        ("bad", "bad_row"),
+        ("gone_10", "missing_audio"),
+        ("html_0", "corrupt_audio"),
+        ("longone_0", "duration_mismatch"),
+        ("test/stranger", "unlisted_audio"),
+    ]
+
+
+def test_long_sounds_are_cut_where_that_is_asked_for(tree, run):
+    assert run("audiocaps", options={"cut": "true"}).rows["longone_0"].duration == 10.0
+
+
+def test_share_of_missing_sounds_is_said(tree, run, caplog):
+    run("audiocaps")
+    assert "train.csv: 1 of 5 sounds (20.0 %) are not there" in caplog.text
+
+
+def test_other_columns_are_refused(text, run):
+    text("dataset/train.csv", "a,b\n1,2\n")
+    with pytest.raises(ValueError, match="expected the columns audiocap_id"):
+        run("audiocaps")

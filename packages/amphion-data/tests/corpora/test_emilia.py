@@ -1,0 +1,195 @@
+import gzip
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+
+from amphion_core import audio
+from amphion_core.data.reader import ShardSet
+
+
+def mp3(seconds=3.2, frequency=200.0):
+    time = np.arange(int(seconds * 24_000)) / 24_000
+    return audio.encode((0.3 * np.sin(2 * np.pi * frequency * time)).astype(np.float32), 24_000, "mp3")
+
+
+SOUND = mp3()
+
+
+def fields(id, **changes):
+    batch, speaker = id[: len("DE_B00007")], id[: id.rindex("_")]
+    values = {"id": id, "wav": f"{batch}/{speaker}/mp3/{id}.mp3", "text": " Das war  gestern.", "duration": 3.2}
+    return values | {"speaker": speaker, "language": "DE", "dnsmos": 3.21} | changes
+
+
+def yodas(id, **changes):
+    values = {"_id": id, "text": " That was.", "duration": 3.2, "speaker": "EN_aB-9_xYz012_SPEAKER_01"}
+    return values | {"language": "en", "dnsmos": None, "phone_count": 31} | changes
+
+
+def pack(members, mode="w"):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode=mode) as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def pair(values, key=None, sound=SOUND):
+    key = key or values.get("id", values.get("_id"))
+    return [(f"{key}.json", json.dumps(values, ensure_ascii=False).encode()), (f"{key}.mp3", sound)]
+
+
+A, B, C = (f"DE_B00007_S00310_W00000{n}" for n in (4, 5, 6))
+
+
+def test_rows_of_both_releases_come_from_their_tars(text, run):
+    text("Emilia/DE/DE-B000070.tar", pack([*pair(fields(A)), *reversed(pair(fields(B, dnsmos=None)))]))
+    text("Emilia-YODAS/EN/EN-B000001.tar", pack(pair(yodas("EN_aB-9_xYz012_W000002"))))
+    done = run("emilia")
+    row = done.rows[A]
+    assert (row.text, row.speaker, row.language) == ("Das war gestern.", "emilia:DE_B00007_S00310", "de")
+    assert row.extra["text_raw"] == " Das war  gestern." and row.extra["dnsmos"] == 3.21
+    assert (row.extra["release"], row.extra["tar"]) == ("emilia", "Emilia/DE/DE-B000070.tar")
+    assert row.extra["wav"] == f"DE_B00007/DE_B00007_S00310/mp3/{A}.mp3"
+    assert "_member" not in row.extra and "dnsmos" not in done.rows[B].extra
+    other = done.rows["EN_aB-9_xYz012_W000002"]
+    assert (other.speaker, other.extra["video"]) == ("yodas:EN_aB-9_xYz012_SPEAKER_01", "aB-9_xYz012")
+    assert other.extra["phone_count"] == 31 and other.extra["release"] == "yodas"
+    assert not done.drops
+
+
+def test_durations_are_those_of_the_decoded_audio(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A, duration=3.1))))
+    row = run("emilia").rows[A]
+    assert row.duration == pytest.approx(audio.info(SOUND).duration)
+    assert row.extra["warnings"][0].startswith("duration_differs")
+
+
+def test_mp3_is_copied_byte_for_byte_where_nothing_changes(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A))))
+    done = run("emilia", format="mp3")
+    shards = ShardSet.open(next(p for p in done.out.iterdir() if p.is_dir()))
+    assert shards[0].fields["mp3"] == SOUND
+
+
+def test_faulty_rows_are_drops_with_their_reasons(text, run):
+    members = [
+        *pair(fields(A)),
+        *pair(fields("DE_B00007_S00310_W000007"), key="DE_B00007_S00310_W000008"),
+        *pair(fields("DE_B00007_S00310_W000009", duration=-1)),
+        *pair(fields("DE_B00007_S00310_W000010", duration=9.0)),
+        ("DE_B00007_S00310_W000011.json", b"[1, 2]"),
+        ("DE_B00007_S00310_W000011.mp3", SOUND),
+        ("DE_B00007_S00310_W000012.mp3", SOUND),
+        *pair(fields("DE_B00007_S00310_W000013"))[:1],
+        *pair(fields(A)),
+        ("evil.pickle", b"x"),
+        ("../../etc/x.mp3", SOUND),
+        *pair(fields("DE_B00007_S00310_W000014"), sound=SOUND[: len(SOUND) // 2]),
+    ]
+    text("DE/DE-B000070.tar", pack(members))
+    done = run("emilia")
+    assert list(done.rows) == [A]
+    assert sorted(done.drops) == sorted(
+        [
+            ("DE_B00007_S00310_W000008", "bad_row"),
+            ("DE_B00007_S00310_W000009", "duration_mismatch"),
+            ("DE_B00007_S00310_W000010", "duration_mismatch"),
+            ("DE_B00007_S00310_W000011", "bad_row"),
+            ("DE_B00007_S00310_W000012", "bad_row"),
+            ("DE_B00007_S00310_W000013", "missing_audio"),
+            (A, "duplicate_id"),
+            (A, "duplicate_id"),
+            ("evil.pickle", "unsafe_path"),
+            ("../../etc/x.mp3", "unsafe_path"),
+            ("DE_B00007_S00310_W000014", "truncated_audio"),
+        ]
+    )
+
+
+def test_another_id_than_the_member_is_kept_where_the_stem_is_trusted(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A), key=B)))
+    assert list(run("emilia", options={"trust_stem": "true"}).rows) == [B]
+
+
+def test_a_cut_tar_gives_the_rows_before_the_cut(text, run):
+    data = pack([*pair(fields(A)), *pair(fields(B)), *pair(fields(C))])
+    text("DE/DE-B000070.tar", data[: data.rindex(b"DE_B00007_S00310_W000006.mp3") + 1000])
+    done = run("emilia")
+    assert sorted(done.rows) == [A, B]
+    assert ("DE-B000070.tar", "truncated_audio") in done.drops and (C, "missing_audio") in done.drops
+
+
+def test_a_tar_that_is_none_costs_only_itself(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A))))
+    text("DE/DE-B000071.tar", b"<html>" * 500)
+    done = run("emilia")
+    assert list(done.rows) == [A] and done.drops == [("DE-B000071.tar", "corrupt_audio")]
+
+
+BATCH = [(f"DE_B00007/DE_B00007_S00310/mp3/{id}.mp3", SOUND) for id in (A, B)]
+TABLE = "\n".join(json.dumps(fields(id)) for id in (A, C)) + "\n"
+
+
+@pytest.mark.parametrize("layout", ["whole", "parts", "big archive"])
+def test_the_early_release_is_read_from_its_compressed_batches(text, run, layout):
+    data = pack(BATCH, "w:gz")
+    if layout == "parts":
+        half = len(data) // 2
+        text("DE/DE_B00007.tar.gz.0", data[:half])
+        text("DE/DE_B00007.tar.gz.1", data[half:])
+    else:
+        text("DE/DE_B00007.tar.gz", data)
+    if layout == "big archive":
+        text("openemilia_all.tar.gz", pack([("DE/DE_B00007.jsonl", TABLE.encode())], "w:gz"))
+    else:
+        text("DE/DE_B00007.jsonl", TABLE)
+    done = run("emilia")
+    assert list(done.rows) == [A]
+    assert (done.rows[A].speaker, done.rows[A].extra["tar"]) == ("emilia:DE_B00007_S00310", "DE/DE_B00007.tar.gz")
+    assert done.drops == [(B, "unlisted_audio"), (C, "missing_audio")]
+
+
+def test_a_cut_compressed_batch_gives_the_rows_before_the_cut(text, run):
+    sounds = [audio.encode(noise, 24_000, "mp3") for noise in np.random.default_rng(0).normal(0, 0.1, (3, 76_800))]
+    names = [f"DE_B00007/DE_B00007_S00310/mp3/{id}.mp3" for id in (A, B, C)]
+    whole = pack(zip(names, sounds, strict=True), "w:gz")
+    cut = whole[: -len(sounds[2]) // 2]
+    text("DE/DE_B00007.tar.gz", cut)
+    text("DE/DE_B00007.jsonl", "\n".join(json.dumps(fields(id)) for id in (A, B, C)))
+    done = run("emilia")
+    assert list(done.rows) == [A, B]
+    assert done.drops == [("DE_B00007.tar.gz", "truncated_audio"), (C, "missing_audio")]
+
+
+def test_unpacked_batches_are_read_beside_their_lines(text, run):
+    for id in (A, B):
+        text(f"raw/DE/DE_B00007/DE_B00007_S00310/mp3/{id}.mp3", SOUND)
+    text("raw/DE/DE_B00007.jsonl", TABLE)
+    done = run("emilia")
+    assert done.rows[A].extra["source"] == f"raw/DE/DE_B00007/DE_B00007_S00310/mp3/{A}.mp3"
+    assert sorted(done.drops) == sorted(
+        [(C, "missing_audio"), (f"raw/DE/DE_B00007/DE_B00007_S00310/mp3/{B}", "unlisted_audio")]
+    )
+
+
+def test_what_the_pipeline_itself_writes_is_read(text, run):
+    items = [{"text": " Hi", "start": 1.0, "end": 4.2, "language": "en", "dnsmos": 3.3}]
+    items.append({"text": " You", "start": 5.0, "end": 8.2, "speaker": "SPEAKER_00", "language": "en", "dnsmos": 3.1})
+    text("talk/talk.json", json.dumps(items))
+    text("talk/talk_0.mp3", SOUND)
+    done = run("emilia")
+    row = done.rows["talk_0"]
+    assert (row.text, row.speaker, row.extra["source_start"], row.extra["dnsmos"]) == ("Hi", None, 1.0, 3.3)
+    assert done.drops == [("talk_1", "missing_audio")]
+
+
+def test_pickles_of_the_old_loader_are_named_and_not_opened(text, run):
+    text("audio_paths.pkl", b"x")
+    with pytest.raises(ValueError, match="never opened"):
+        run("emilia")

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+
+def line(stem, **changes):
+    values = {"audio_filepath": f"audio/92_clean/9991/{stem}.flac", "text": "it was late", "duration": 0.4}
+    values |= {"text_no_preprocessing": "It was late!", "text_normalized": "It was  late!"}
+    return json.dumps(values | changes)
+
+
+@pytest.fixture
+def tree(sound, text):
+    sound("audio/92_clean/9991/book_02_0001.flac", rate=44_100)
+    sound("audio/92_clean/9991/book_02_0002.flac", rate=44_100)
+    sound("audio/92_clean/9991/book_02_0003.flac", rate=44_100)
+    sound("audio/92_other/7/book_02_0001.flac", rate=44_100)
+    lines = [line("book_02_0001"), "not json", line("book_02_0009"), line("book_02_0002", duration=2.0)]
+    lines += [line("x", audio_filepath="../../secret.flac"), line("book_02_0001")]
+    text("92_manifest_clean_train.json", "\n".join(lines))
+    text("92_manifest_other_dev.json", line("x", audio_filepath="audio/92_other/7/book_02_0001.flac") + "\n")
+
+
+def test_manifests_are_json_lines_and_give_ids_texts_and_splits(tree, run):
+    done = run("hifitts")
+    assert sorted(done.rows) == ["92_clean_9991_book_02_0001", "92_other_7_book_02_0001"]
+    row = done.rows["92_clean_9991_book_02_0001"]
+    assert (row.text, row.extra["text_raw"], row.speaker) == ("It was late!", "It was late!", "92")
+    assert (row.extra["split"], row.extra["quality"], row.extra["book"]) == ("train", "clean", "9991")
+    assert done.rows["92_other_7_book_02_0001"].extra["split"] == "valid"
+
+
+def test_faults_are_drops(tree, run):
+    assert run("hifitts").drops == [
+        ("92_clean_.._secret", "unsafe_path"),
+        ("92_clean_9991_book_02_0001", "duplicate_id"),
+        ("92_clean_9991_book_02_0002", "duration_mismatch"),
+        ("92_clean_9991_book_02_0009", "missing_audio"),
+        ("92_manifest_clean_train.json:2", "bad_row"),
+        ("audio/92_clean/9991/book_02_0003", "unlisted_audio"),
+    ]

@@ -1,0 +1,72 @@
+import pytest
+
+CHAPTER = "train-clean-100/19/198/19_198"
+
+
+@pytest.fixture
+def tree(sound, text):
+    for sentence in range(6):
+        sound(f"{CHAPTER}_000003_00000{sentence}.wav")
+    rows = [
+        "19_198_000003_000000\tIt was 4 p.m.\tIt was four p m.",
+        '19_198_000003_000001\t"Quoted\tOnce a "quote',
+        "19_198_000003_000009\tgone\tgone",
+        "19_198_000003_000005\tonly two",
+    ]
+    text(f"{CHAPTER}.trans.tsv", "\n".join(rows) + "\n")
+    text(f"{CHAPTER}.book.tsv", "19_198_000003_000000\ta\tb\t0\t1.0\t25.5\n19_198_000003_000008\ta\tb\t0\t2\n")
+    text(f"{CHAPTER}_000003_000002.normalized.txt", "  From  the file ")
+    text(f"{CHAPTER}_000003_000002.original.txt", "From the File!")
+    text(f"{CHAPTER}_000003_000003.normalized.txt", " \n")
+    text(f"{CHAPTER}_000003_000003.original.txt", "Only original 1")
+    text(f"{CHAPTER}_000003_000004.original.txt", " ")
+    text("train-clean-100/19/198/._19_198_000003_000000.wav", "junk")
+    text("SPEAKERS.txt", ";ID |SEX| SUBSET | MINUTES | NAME\n19   | F | train-clean-100 | 25.19 | Somebody\n")
+    sound("dev-clean/84/1/84_1_000000_000000.wav")
+    text("dev-clean/84/1/84_1_000000_000000.normalized.txt", "held out")
+
+
+def test_texts_come_from_the_table_then_the_files_then_the_original(tree, run):
+    done = run("libritts")
+    texts = {id: (row.text, row.extra.get("text_raw")) for id, row in done.rows.items()}
+    assert texts["19_198_000003_000000"] == ("It was four p m.", "It was 4 p.m.")
+    assert texts["19_198_000003_000001"] == ('Once a "quote', '"Quoted')
+    assert texts["19_198_000003_000002"] == ("From the file", "From the File!")
+    assert texts["19_198_000003_000003"] == ("Only original 1", "Only original 1")
+    assert done.rows["19_198_000003_000003"].extra["warnings"] == ["text_from_original"]
+
+
+def test_every_fault_is_a_drop_with_its_reason(tree, run):
+    assert run("libritts").drops == [
+        ("19_198_000003_000004", "empty_text"),
+        ("19_198_000003_000005", "bad_row"),
+        ("19_198_000003_000008", "missing_audio"),
+        ("19_198_000003_000009", "missing_audio"),
+        ("train-clean-100/19/198/._19_198_000003_000000", "hidden_file"),
+    ]
+
+
+def test_rows_say_what_the_corpus_knows(tree, run):
+    row = run("libritts").rows["19_198_000003_000001"]
+    assert (row.speaker, row.language, row.sample_rate) == ("19", "en", 24_000)
+    known = {"subset": "train-clean-100", "chapter": "198", "gender": "F", "previous": "19_198_000003_000000"}
+    assert known.items() <= row.extra.items()
+    assert run("libritts", out="again").rows["19_198_000003_000000"].extra["snr"] == 25.5
+
+
+def test_subsets_are_the_split(tree, run):
+    done = run("libritts")
+    assert done.report.kept == {"train": 4, "valid": 1, "test": 0}
+    assert done.rows["84_1_000000_000000"].extra["split"] == "valid"
+
+
+def test_a_list_of_failed_restorations_leaves_clips_out(tree, run, tmp_path):
+    (tmp_path / "failed.txt").write_text("19_198_000003_000000\n")
+    done = run("libritts-r", options={"exclude": str(tmp_path / "failed.txt")})
+    assert ("19_198_000003_000000", "filtered") in done.drops
+
+
+def test_a_folder_without_subsets_says_what_is_there(run, root, text):
+    text("readme.txt", "x")
+    with pytest.raises(FileNotFoundError, match=r"needs one of train-clean-100.*holds readme\.txt"):
+        run("libritts")
