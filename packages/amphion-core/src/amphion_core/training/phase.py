@@ -191,5 +191,7 @@ class Phase:
             own = self.parameters[number[name]]
             if value.ndim and value.shape != own.shape:
                 raise ValueError(f"{where}: {key} has shape {tuple(value.shape)}, the parameter {tuple(own.shape)}")
-            state.setdefault(number[name], {})[kind] = value
+            # Laid out as the parameter: the fused optimisers of torch go through memory, whatever the strides.
+            placed = torch.empty_like(own, dtype=value.dtype, device=value.device).copy_(value) if value.ndim else value
+            state.setdefault(number[name], {})[kind] = placed
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
