@@ -31,8 +31,10 @@ MODELS = {
     "wavenet-scalar-classes": lambda: wavenet(output=MULAW, layers=5, stacks=1, kernel_size=4),
     "wavenet-no-pad": lambda: wavenet(pad=0, rates=(16,)),
     "wavenet-folded": lambda: wavenet().fold(),
+    "wavenet-around-last": lambda: wavenet(output=MIXTURE | {"around": "last"}),
     "wavernn": wavernn,
     "wavernn-raw": lambda: wavernn(output={"kind": "raw", "classes": 32}, pad=1, frame_blocks=0),
+    "wavernn-around-last": lambda: wavernn(output=MIXTURE | {"around": "last"}),
     "wavernn-mixture": lambda: wavernn(output=MIXTURE, rates=(2, 2, 4)),
 }
 

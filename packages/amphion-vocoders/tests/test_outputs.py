@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from amphion_core.config import ConfigError
 from amphion_vocoders.outputs import Output, OutputConfig
 
 MULAW = OutputConfig(kind="mulaw", classes=64)
@@ -60,3 +61,16 @@ def test_low_temperature_draws_closer_to_the_likeliest(config):
         output = Output(config, temperature)
         spread.append(output.draw(logits, output.noise(numbers)).std())
     assert spread[1] < 0.7 * spread[0]
+
+
+def test_means_around_the_last_sample_move_with_it():
+    output = Output(OutputConfig(kind="mol", mixtures=2, around="last"))
+    logits, signal = torch.zeros(1, 6, 3), torch.tensor([[[0.1, 0.2, 0.3]]])
+    located = output.locate(logits.clone(), signal)
+    assert torch.equal(located[:, 2:4], signal.expand(1, 2, 3))
+    assert torch.equal(located[:, [0, 1, 4, 5]], logits[:, :4])
+
+
+def test_classes_have_no_means_to_move():
+    with pytest.raises(ConfigError, match="'mulaw' has none"):
+        OutputConfig.parse({"kind": "mulaw", "around": "last"})

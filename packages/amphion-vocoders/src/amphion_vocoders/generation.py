@@ -214,7 +214,7 @@ def draw_block(
     noise = output.noise(uniform).expand(-1, rows, -1).contiguous()
     for place, numbers in enumerate(noise.unbind(0)):
         block[place] = signal
-        found = step(signal, place)
+        found = output.locate(step(signal, place), signal)
         if logits is not None:
             logits.append(found.clone())
         signal = draw(found, numbers)

@@ -5,16 +5,17 @@ signal lies on their grid.
 
 Source: van den Oord et al., "WaveNet: A Generative Model for Raw Audio", 2016, arXiv:1609.03499 (mu-law classes);
 Salimans et al., "PixelCNN++", 2017, arXiv:1701.05517 and Shen et al., "Natural TTS Synthesis by Conditioning WaveNet on
-Mel Spectrogram Predictions", 2018, arXiv:1712.05884 (mixtures).
+Mel Spectrogram Predictions", 2018, arXiv:1712.05884 (mixtures); Hwang et al., "LP-WaveNet: Linear Prediction-based
+WaveNet Speech Synthesis", 2018, arXiv:1811.11913 (means moved by a linear prediction).
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
-from torch import Generator, Tensor
+from pydantic import Field, model_validator
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from amphion_core.config import Config
@@ -26,6 +27,9 @@ __all__ = ["Output", "OutputConfig"]
 EDGE = 1e-5
 """Uniform numbers keep this distance from 0 and 1, where logarithms end."""
 
+FIRST_LOG_SCALE = -3.5
+"""Of untrained mixtures: about the spread of speech, so that training need not come down from that of the range."""
+
 
 class OutputConfig(Config):
     """The distribution of a sample.
@@ -35,12 +39,20 @@ class OutputConfig(Config):
         classes: of `mulaw` and `raw`, 2 to the power of the bits.
         mixtures: components of `mol`.
         log_scale_min: least logarithm of a component's scale.
+        around: what the means of `mol` are counted from: `zero`, or the `last` sample, a linear prediction of order 1.
     """
 
     kind: Literal["mulaw", "raw", "mol"] = "mulaw"
     classes: int = Field(1024, ge=2)
     mixtures: int = Field(10, ge=1)
     log_scale_min: float = -7.0
+    around: Literal["zero", "last"] = "zero"
+
+    @model_validator(mode="after")
+    def _means(self) -> Self:
+        if self.around == "last" and self.kind != "mol":
+            raise ValueError(f"around 'last' moves the means of a mixture, and {self.kind!r} has none; take kind 'mol'")
+        return self
 
     @property
     def channels(self) -> int:
@@ -66,6 +78,24 @@ class Output:
         self.temperature = temperature
         # The last one twice, since rounding may leave all cumulative probabilities below a number near 1.
         self.points = label_to_wav(torch.arange(config.classes + 1).clamp(max=config.classes - 1), config.classes)
+
+    def start(self, last: nn.Module) -> None:
+        """Give the last layer of a new network the scales to begin with."""
+        if self.config.kind == "mol":
+            with torch.no_grad():
+                last.get_parameter("bias")[2 * self.config.mixtures :] = FIRST_LOG_SCALE
+
+    def locate(self, logits: Tensor, signal: Tensor) -> Tensor:
+        """What a network predicts, of what its last layer gives, in place.
+
+        Args:
+            logits: (N, channels) or (B, channels, T).
+            signal: (N, 1) or (B, 1, T), the samples at hand.
+        """
+        if self.config.around == "last":
+            logits = logits.to(signal.dtype)  # half precision is too coarse for samples
+            logits.narrow(1, self.config.mixtures, self.config.mixtures).add_(signal)
+        return logits
 
     def signal(self, wav: Tensor) -> Tensor:
         """What the network works on, of samples in [-1, 1]; others count as the ends."""

@@ -97,6 +97,7 @@ class WaveNet(AutoregressiveVocoder[WaveNetConfig]):
             weight_norm(nn.Conv1d(config.skip_channels, width, 1))
             for width in (config.skip_channels, config.output.channels)
         )
+        self.output.start(self.head[1])
 
     def forward(self, signal: Tensor, mel: Tensor) -> Tensor:
         """All distributions of a known signal; see `AutoregressiveVocoder.forward`."""
@@ -108,8 +109,7 @@ class WaveNet(AutoregressiveVocoder[WaveNetConfig]):
             skips = skip if skips is None else skips + skip
         assert skips is not None
         hidden = self.head[0](F.relu(skips * math.sqrt(1 / len(self.layers))))
-        logits: Tensor = self.head[1](F.relu(hidden))
-        return logits
+        return self.output.locate(self.head[1](F.relu(hidden)), signal[:, None])
 
     def condition(self, mel: Tensor) -> Tensor:
         """The mel at each sample: (B, n_mels, F + 2 * pad) to (B, n_mels, F * hop_length)."""

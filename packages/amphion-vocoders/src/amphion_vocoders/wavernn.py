@@ -72,6 +72,7 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
                 nn.Linear(head, config.output.channels),
             ]
         )
+        self.output.start(self.head[2])
 
     def forward(self, signal: Tensor, mel: Tensor) -> Tensor:
         """All distributions of a known signal; see `AutoregressiveVocoder.forward`."""
@@ -83,7 +84,7 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
         x = F.relu(self.head[0](torch.cat([x, parts[2]], dim=2)))
         x = F.relu(self.head[1](torch.cat([x, parts[3]], dim=2)))
         logits: Tensor = self.head[2](x)
-        return logits.mT
+        return self.output.locate(logits.mT, signal[:, None])
 
     def condition(self, mel: Tensor) -> Tensor:
         """Stretched mel and repeated outputs over frames: (B, n_mels + aux_channels, F * hop_length)."""
