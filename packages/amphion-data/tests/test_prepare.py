@@ -266,8 +266,9 @@ def test_nothing_usable_is_an_error_that_says_what_was_there(tmp_path, write):
 def test_only_broken_audio_is_an_error_too(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.wav").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"no row of 1 got through .*empty_audio"):
+    with pytest.raises(ValueError, match=r"no usable row: 1 empty_audio; the last: a"):
         run("folder", tmp_path / "in", tmp_path / "out", require_text=False, valid=0, test=0)
+    assert "empty_audio" in (tmp_path / "out" / "drops.jsonl").read_text()
 
 
 def test_an_empty_split_is_said(tmp_path, corpus, caplog):

@@ -165,12 +165,13 @@ def _write(
 def _count(plan: Plan, out: Path, drops: Sequence[Drop]) -> PrepareReport:
     """Count what lies on the disk, against what went in."""
     counts = ", ".join(f"{n} {reason}" for reason, n in count_reasons(drops).items())
-    statistics = count_folder(out)
+    statistics = count_folder(out) if any((out / split).is_dir() for split in SPLITS) else {}
     kept = {split: statistics[split].rows if split in statistics else 0 for split in SPLITS}
     if sum(kept.values()) + len(drops) != plan.rows_in:
         came = f"{kept} and {len(drops)} drops came out"
         raise RuntimeError(f"{plan.rows_in} rows went in, but {came}; remove {out} and run again")
     if not any(kept.values()):
+        write_drops(out / "drops.jsonl", drops)
         raise ValueError(f"no usable row: {counts}; the last: {drops[-1].id}: {drops[-1].detail}")
     warnings = Counter[str]()
     for row in iter_rows(out):
