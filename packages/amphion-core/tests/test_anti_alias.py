@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from amphion_core.modules.anti_alias import AntiAliasedActivation, Snake, kaiser_filter
+from amphion_core.modules import anti_alias
+from amphion_core.modules.anti_alias import (
+    AntiAliasedActivation,
+    FastActivation,
+    Snake,
+    kaiser_filter,
+    squared_sine_coefficients,
+)
+from amphion_core.modules.fast_convolution import Scratch
 
 
 def by_inserting_zeros(module, x):
@@ -79,3 +87,64 @@ def test_another_kind_is_refused():
 def test_ratios_that_change_the_length_are_refused():
     with pytest.raises(ValueError, match="up_ratio is 2 and down_ratio 4"):
         AntiAliasedActivation(Snake(1), 2, 4)
+
+
+def activated(module, x):
+    out = torch.empty_like(x)
+    with torch.no_grad():
+        FastActivation(module)(x, out, Scratch())
+        return out, module.plain(x.T[None])[0].T
+
+
+def make(kind, channels):
+    torch.manual_seed(0)
+    module = AntiAliasedActivation(Snake(channels, kind, log_scale=True))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_()
+    return module
+
+
+@pytest.mark.parametrize("kind", ["snake", "snakebeta"])
+@pytest.mark.parametrize(("channels", "length"), [(3, 1), (8, 48), (8, 49), (24, 1001), (32, 5003)])
+def test_it_is_the_plain_activation(kind, channels, length):
+    ours, plain = activated(make(kind, channels), torch.randn(length, channels))
+    # float32; amplitudes go up to 1 / exp(-2.5)
+    torch.testing.assert_close(ours, plain, atol=2e-5, rtol=1e-5)
+
+
+def test_pieces_join_without_seams(monkeypatch):
+    module, x = make("snakebeta", 16), torch.randn(3000, 16)
+    whole, _ = activated(module, x)
+    monkeypatch.setattr(anti_alias, "PIECE", 999)
+    torch.testing.assert_close(activated(module, x)[0], whole, atol=1e-5, rtol=1e-5)
+
+
+def test_rounding_is_near_that_of_the_plain_form():
+    module, x = AntiAliasedActivation(Snake(16, "snakebeta", log_scale=True)), 3 * torch.randn(2000, 16)
+    ours, plain = activated(module, x)
+    with torch.no_grad():
+        exact = module.double().plain(x.double().T[None])[0].T
+    assert (ours - exact).abs().max() < 4 * (plain - exact).abs().max()
+
+
+def test_polynomial_is_the_squared_sine():
+    r = torch.linspace(-0.5, 0.5, 1001, dtype=torch.float64)
+    value = sum(c * r ** (2 * power) for power, c in enumerate(squared_sine_coefficients(), 1))
+    assert (value - torch.sin(math.pi * r).square()).abs().max() < 5e-8
+
+
+def test_inference_takes_the_fast_form_of_each_item():
+    module, x = make("snakebeta", 16), torch.randn(2, 16, 3000)
+    with torch.no_grad():
+        assert torch.equal(module(x)[1:], module(x[1:]))
+        torch.testing.assert_close(module(x), module.plain(x), atol=2e-5, rtol=1e-5)
+        assert not torch.equal(module(x), module.plain(x))
+
+
+def test_gradients_and_other_types_take_the_plain_form():
+    module, x = make("snakebeta", 16), torch.randn(1, 16, 3000)
+    assert torch.equal(module(x), module.plain(x))
+    assert module(x).requires_grad
+    with torch.no_grad():
+        assert torch.equal(module.double()(x.double()), module.plain(x.double()))

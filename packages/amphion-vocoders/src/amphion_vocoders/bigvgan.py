@@ -7,13 +7,14 @@ arXiv:2206.04658, and the configurations of its second version, 2024 (no tanh an
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from amphion_core.modules.anti_alias import AntiAliasedActivation, Snake
 from amphion_core.modules.convolution import same_padding, weight_norm
+from amphion_vocoders.residual_blocks import ResidualBlocks, Unit, upsampled
 from amphion_vocoders.upsampling import UpsamplingConfig
 from amphion_vocoders.vocoder import ConvolutionalVocoder
 
@@ -96,17 +97,15 @@ class _Stage(nn.Module):
         padding = (kernel_size - rate) // 2
         self.upsample = weight_norm(nn.ConvTranspose1d(channels, half, kernel_size, rate, padding))
         kind = _PairBlock if config.block == 1 else _SingleBlock
-        self.blocks = nn.ModuleList(
+        self.blocks = ResidualBlocks(
             kind(config, half, kernel, dilations)
             for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.upsample(x)  # (B, channels / 2, T * rate)
-        total: Tensor = self.blocks[0](x)
-        for block in self.blocks[1:]:
-            total = total + block(x)
-        return total / len(self.blocks)
+        x = upsampled(self.upsample, x)  # (B, channels / 2, T * rate)
+        mean: Tensor = self.blocks(x)
+        return mean
 
 
 class _PairBlock(nn.Module):
@@ -124,6 +123,12 @@ class _PairBlock(nn.Module):
             x = x + plain(second(dilated(first(x))))
         return x
 
+    def units(self) -> list[Unit]:
+        """Activation and convolution, pair by pair."""
+        layers = [layer for pair in zip(self.dilated, self.plain, strict=True) for layer in pair]
+        steps = cast(Unit, list(zip(self.activations, layers, strict=True)))
+        return [steps[i : i + 2] for i in range(0, len(steps), 2)]
+
 
 class _SingleBlock(nn.Module):
     """Residual block 2: dilated convolutions, an activation before each."""
@@ -137,6 +142,10 @@ class _SingleBlock(nn.Module):
         for activation, dilated in zip(self.activations, self.dilated, strict=True):
             x = x + dilated(activation(x))
         return x
+
+    def units(self) -> list[Unit]:
+        """Activation and convolution, one by one."""
+        return [cast(Unit, [pair]) for pair in zip(self.activations, self.dilated, strict=True)]
 
 
 def _activation(config: BigVGANConfig, channels: int) -> AntiAliasedActivation:

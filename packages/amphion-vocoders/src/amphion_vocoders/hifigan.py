@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amphion_core.modules.convolution import same_padding, weight_norm
-from amphion_vocoders.residual_blocks import ResidualBlocks
+from amphion_vocoders.residual_blocks import ResidualBlocks, Unit, upsampled
 from amphion_vocoders.upsampling import UpsamplingConfig
 from amphion_vocoders.vocoder import ConvolutionalVocoder
 
@@ -88,7 +88,7 @@ class _Stage(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.upsample(F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
+        x = upsampled(self.upsample, F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
         mean: Tensor = self.blocks(x)
         return mean
 
@@ -107,7 +107,7 @@ class PairBlock(nn.Module):
             x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE, inplace=True))
         return x
 
-    def units(self) -> list[list[tuple[float, nn.Conv1d]]]:
+    def units(self) -> list[Unit]:
         """Slope and convolution, pair by pair."""
         pairs = zip(self.dilated, self.plain, strict=True)
         return [[(SLOPE, cast(nn.Conv1d, layer)) for layer in pair] for pair in pairs]
@@ -126,7 +126,7 @@ class SingleBlock(nn.Module):
             x = x + dilated(F.leaky_relu(x, SLOPE))
         return x
 
-    def units(self) -> list[list[tuple[float, nn.Conv1d]]]:
+    def units(self) -> list[Unit]:
         """Slope and convolution, one by one."""
         return [[(SLOPE, cast(nn.Conv1d, layer))] for layer in self.dilated]
 

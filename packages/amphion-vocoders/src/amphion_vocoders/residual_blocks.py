@@ -15,10 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from amphion_core.modules.anti_alias import AntiAliasedActivation, FastActivation
 from amphion_core.modules.convolution import WeightNorm
-from amphion_core.modules.fast_convolution import FastConvolution, Phases, Scratch, direct_cost
+from amphion_core.modules.fast_convolution import (
+    FastConvolution,
+    Phases,
+    Scratch,
+    direct_cost,
+    is_plain_inference,
+)
 
-__all__ = ["ResidualBlocks"]
+__all__ = ["Activation", "ResidualBlock", "ResidualBlocks", "Unit", "upsampled"]
 
 SHORTEST = 1 << 15
 """Numbers of an input below which the plain form is as good."""
@@ -27,11 +34,18 @@ GAIN = 0.95
 """Share of the direct cost that a fast block must stay below."""
 
 
-class ResidualBlock(Protocol):
-    """What is asked of a block: x + convolution(activation(...)) for each of its units."""
+Activation = float | AntiAliasedActivation
+"""The slope of a leaky ReLU, or an activation that sees its neighbours."""
 
-    def units(self) -> list[list[tuple[float, nn.Conv1d]]]:
-        """Pairs of the slope of a leaky ReLU and the convolution after it, unit by unit."""
+Unit = list[tuple[Activation, nn.Conv1d]]
+"""Activations and the convolutions after them, whose result is added to what went in."""
+
+
+class ResidualBlock(Protocol):
+    """What is asked of a block."""
+
+    def units(self) -> list[Unit]:
+        """What it does, one after the other."""
 
 
 class ResidualBlocks(nn.ModuleList):
@@ -59,11 +73,7 @@ class ResidualBlocks(nn.ModuleList):
 
     def _prepare(self, x: Tensor) -> _PreparedBlocks | None:
         """The fast form for this input, made when it is first needed; None where the plain form is due."""
-        if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
-            return None
-        if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
-            return None
-        if x.shape[1] * x.shape[2] < SHORTEST:
+        if not is_plain_inference(x) or x.shape[1] * x.shape[2] < SHORTEST:
             return None
         blocks = [cast(ResidualBlock, block).units() for block in self]
         weights = [_folded(layer) for units in blocks for unit in units for _, layer in unit]
@@ -83,93 +93,144 @@ class _PreparedBlocks:
         self.blocks = blocks
 
     @classmethod
-    def of(cls, blocks: Sequence[list[list[tuple[float, nn.Conv1d]]]]) -> _PreparedBlocks | None:
+    def of(cls, blocks: Sequence[list[Unit]]) -> _PreparedBlocks | None:
         """Whatever is fastest for each block; None where that is the plain form for all."""
         made: list[_DirectBlock | _FastBlock] = []
+        worthwhile = False
         for units in blocks:
             layers = [layer for unit in units for _, layer in unit]
             channels, taps = layers[0].in_channels, layers[0].kernel_size[0]
             step = FastConvolution.step_for(tuple(layer.dilation[0] for layer in layers))
-            if step and FastConvolution.cost(channels, taps, step) < GAIN * direct_cost(channels, taps):
-                made.append(_FastBlock(units, step))
-            else:
-                made.append(_DirectBlock(units))
-        return cls(made) if any(isinstance(block, _FastBlock) for block in made) else None
+            fast = step is not None and FastConvolution.cost(channels, taps, step) < GAIN * direct_cost(channels, taps)
+            made.append(_FastBlock(units, cast(int, step)) if fast else _DirectBlock(units))
+            worthwhile |= fast or any(not isinstance(activation, float) for unit in units for activation, _ in unit)
+        return cls(made) if worthwhile else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The mean, (B, C, T)."""
-        scratch = Scratch()
+        room = _Room()
         total = x.new_zeros(x.shape[0], x.shape[2], x.shape[1])  # (B, T, C)
         for item, sum_ in zip(x, total, strict=True):
             rows = item.T.contiguous()
             for block in self.blocks:
-                block.add(rows, sum_, scratch)
+                block.add(rows, sum_, room)
         return total.div_(len(self.blocks)).transpose(1, 2)
 
 
-class _DirectLayer(NamedTuple):
-    """A convolution that keeps channels last."""
+class _Room:
+    """Signals and scratch that blocks of one stage take over from each other."""
 
-    slope: float
+    def __init__(self) -> None:
+        self.scratch = Scratch()
+        self._held: dict[tuple[int, int, bool], Phases] = {}
+
+    def phases(self, number: int, rows: Tensor, step: int, margin: int, planar: bool) -> Phases:
+        """The `number`-th signal of the size of (T, C), zeros around it; what it holds is of an earlier block."""
+        held = self._held.get((number, step, planar))
+        if held is None or held.margin < margin:
+            held = self._held[number, step, planar] = Phases(*rows.shape, step, margin, rows, planar=planar)
+        return held
+
+
+class _DirectLayer(NamedTuple):
+    """A convolution that keeps channels last, and what goes before it."""
+
+    activation: float | FastActivation
     weight: Tensor
     bias: Tensor | None
     dilation: int
 
-    def __call__(self, x: Tensor, inplace: bool) -> Tensor:
+    def __call__(self, rows: Tensor, scratch: Scratch, inplace: bool) -> Tensor:
+        """From (T, C) to (T, D)."""
+        if isinstance(self.activation, float):
+            x = F.leaky_relu(rows, self.activation, inplace=inplace)
+        else:
+            x = torch.empty_like(rows)
+            self.activation(rows, x, scratch)
+        image = x[None, None].permute(0, 3, 1, 2)  # (1, C, 1, T), channels last
         padding = self.dilation * (self.weight.shape[3] // 2)
-        activated = F.leaky_relu(x, self.slope, inplace=inplace)
-        return F.conv2d(activated, self.weight, self.bias, padding=(0, padding), dilation=(1, self.dilation))
+        y = F.conv2d(image, self.weight, self.bias, padding=(0, padding), dilation=(1, self.dilation))
+        return y[0, :, 0].T.contiguous()
 
 
 class _DirectBlock:
     """A block of direct convolutions with channels last."""
 
-    def __init__(self, units: list[list[tuple[float, nn.Conv1d]]]) -> None:
+    def __init__(self, units: list[Unit]) -> None:
         self.units = [[self._layer(*pair) for pair in unit] for unit in units]
 
     @staticmethod
-    def _layer(slope: float, layer: nn.Conv1d) -> _DirectLayer:
+    def _layer(activation: Activation, layer: nn.Conv1d) -> _DirectLayer:
         weight = layer.weight.detach()[:, :, None].contiguous(memory_format=torch.channels_last)
-        return _DirectLayer(slope, weight, None if layer.bias is None else layer.bias.detach(), layer.dilation[0])
+        return _DirectLayer(_prepared(activation), weight, _detached(layer.bias), layer.dilation[0])
 
-    def add(self, rows: Tensor, total: Tensor, scratch: Scratch) -> None:
+    def add(self, rows: Tensor, total: Tensor, room: _Room) -> None:
         """Add what the block makes of (T, C) to `total`."""
-        x = rows.view(1, 1, *rows.shape).permute(0, 3, 1, 2)  # (1, C, 1, T), channels last
+        x = rows
         for unit in self.units:
             y = x
             for number, layer in enumerate(unit):
-                y = layer(y, inplace=number > 0)
+                y = layer(y, room.scratch, inplace=number > 0)
             x = y.add_(x)
-        total.add_(x.permute(0, 2, 3, 1).view(rows.shape))
+        total.add_(x)
 
 
 class _FastBlock:
     """A block of fast convolutions."""
 
-    def __init__(self, units: list[list[tuple[float, nn.Conv1d]]], step: int) -> None:
+    def __init__(self, units: list[Unit], step: int) -> None:
         self.step = step
-        self.units = [[(slope, self._layer(layer, step)) for slope, layer in unit] for unit in units]
+        self.units = [[(_prepared(before), self._layer(layer, step)) for before, layer in unit] for unit in units]
         self.margin = max(layer.margin for unit in self.units for _, layer in unit)
+        self.smooth = any(isinstance(before, FastActivation) for unit in self.units for before, _ in unit)
 
     @staticmethod
     def _layer(layer: nn.Conv1d, step: int) -> FastConvolution:
-        bias = None if layer.bias is None else layer.bias.detach()
-        return FastConvolution(layer.weight.detach(), bias, layer.dilation[0], step)
+        return FastConvolution(layer.weight.detach(), _detached(layer.bias), layer.dilation[0], step)
 
-    def add(self, rows: Tensor, total: Tensor, scratch: Scratch) -> None:
+    def add(self, rows: Tensor, total: Tensor, room: _Room) -> None:
         """Add what the block makes of (T, C) to `total`."""
-        x, y = (Phases(*rows.shape, self.step, self.margin, rows) for _ in range(2))
+        # An activation that sees its neighbours needs the samples in their order.
+        signals = [
+            room.phases(number, rows, self.step, self.margin, planar=not self.smooth)
+            for number in range(3 if self.smooth else 2)
+        ]
+        x, y = signals[:2]
         x.put(rows)
         for unit in self.units:
-            if len(unit) == 2:
-                (slope, first), (other, second) = unit
-                first(x, y, scratch, slope=slope)
-                second(y, x, scratch, slope=other, add=True)
-            else:
-                ((slope, only),) = unit
-                only(x, y, scratch, slope=slope)
+            source = x
+            for number, (before, layer) in enumerate(unit):
+                last = number == len(unit) - 1 and source is not x
+                target = x if last else y
+                if isinstance(before, float):
+                    layer(source, target, room.scratch, slope=before, add=last)
+                else:
+                    activated = signals[2]
+                    assert activated.rows is not None and source.rows is not None
+                    before(source.rows, activated.rows, room.scratch)
+                    layer(activated, target, room.scratch, add=last)
+                source = target
+            if source is y:
                 x.data.add_(y.data)
         x.add_to(total)
+
+
+def _prepared(activation: Activation) -> float | FastActivation:
+    return activation if isinstance(activation, float) else FastActivation(activation)
+
+
+def _detached(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach()
+
+
+def upsampled(layer: nn.ConvTranspose1d, x: Tensor) -> Tensor:
+    """The layer's output; where the input (B, C, T) has its channels last in memory, so has the output."""
+    if not is_plain_inference(x) or x.stride(1) != 1 or x.stride(2) != x.shape[1]:
+        made: Tensor = layer(x)
+        return made
+    image, weight = x[:, :, None], layer.weight[:, :, None].contiguous(memory_format=torch.channels_last)
+    stride, padding = (1, layer.stride[0]), (0, cast(int, layer.padding[0]))
+    return F.conv_transpose2d(image, weight, layer.bias, stride, padding)[:, :, 0]
 
 
 def _folded(layer: nn.Module) -> Tensor | None:

@@ -6,17 +6,26 @@ is of Ziyin et al., "Neural Networks Fail to Learn Periodic Functions and How to
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["AntiAliasedActivation", "Snake", "kaiser_filter"]
+from amphion_core.modules.fast_convolution import Scratch, is_plain_inference
+
+__all__ = ["AntiAliasedActivation", "FastActivation", "Snake", "kaiser_filter", "squared_sine_coefficients"]
 
 EPSILON = 1e-9
 """Keeps the amplitude finite where the parameter is 0."""
+
+PIECE = 1 << 18
+"""Numbers that the fast form activates at once: enough to hide the calls, few enough for the caches."""
+
+SHORTEST = 1 << 15
+"""Numbers of an input below which the plain form is as good."""
 
 
 class Snake(nn.Module):
@@ -46,11 +55,12 @@ class Snake(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Activate (B, C, ...)."""
         frequency, amplitude = (value.reshape(-1, *[1] * (x.ndim - 2)) for value in self.scales())
-        return x + amplitude * torch.sin(x * frequency).square()
+        return torch.addcmul(x, amplitude, torch.sin(x * frequency).square())
 
     def scales(self) -> tuple[Tensor, Tensor]:
         """Frequency and amplitude of the sine, (C,) each."""
-        alpha, beta = self.alpha, self.alpha if self.beta is None else self.beta
+        alpha: Tensor = self.alpha
+        beta: Tensor = alpha if self.beta is None else self.beta
         if self.log_scale:
             alpha, beta = alpha.exp(), beta.exp()
         return alpha, 1 / (beta + EPSILON)
@@ -59,8 +69,8 @@ class Snake(nn.Module):
 class AntiAliasedActivation(nn.Module):
     """An activation at a multiple of the rate, so that what it adds above the band does not fold back into it.
 
-    The phases of the up-sampled signal are kept beside one another as channels: each of them is a convolution of the
-    input at its own rate, and the down-sampled signal is the sum of a convolution of each.
+    The phases of the up-sampled signal are never interleaved: each of them is a convolution of the input at its own
+    rate, and the down-sampled signal is the sum of a convolution of each.
     """
 
     up: Tensor
@@ -93,22 +103,121 @@ class AntiAliasedActivation(nn.Module):
             raise ValueError(f"kernel sizes {up_kernel_size} and {down_kernel_size} must be {up_ratio} or more")
         self.activation = activation
         self.ratio = up_ratio
-        up, self.up_reach = _up_phases(up_ratio, up_kernel_size)
-        down, self.down_reach = _down_phases(up_ratio, down_kernel_size)
+        up, self.up_reach, self.up_spans = _up_filter(up_ratio, up_kernel_size)
+        down, self.down_reach, self.down_spans = _down_filter(up_ratio, down_kernel_size)
         self.register_buffer("up", up, persistent=False)
         self.register_buffer("down", down, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Activate (B, C, T); the same shape."""
-        batch, channels, length = x.shape
-        x = F.pad(x, self.up_reach, mode="replicate").reshape(batch * channels, 1, -1)
-        y = F.conv1d(x, self.up.to(x.dtype)).reshape(batch, channels, self.ratio, length)
-        y = self.activation(y).reshape(batch * channels, self.ratio, length)
+        if is_plain_inference(x) and x.shape[1] * x.shape[2] >= SHORTEST:
+            return self._fast(x)
+        return self.plain(x)
+
+    def plain(self, x: Tensor) -> Tensor:
+        """The form for gradients, accelerators and every type."""
+        channels, length = x.shape[1:]
+        padded = F.pad(x, self.up_reach, mode="replicate")
+        phases = []
+        for taps, (first, last) in zip(self.up, self.up_spans, strict=True):
+            weight = taps[first:last].to(x.dtype).expand(channels, 1, -1)
+            seen = padded[..., first : last + length - 1]
+            phases.append(self.activation(F.conv1d(seen, weight, groups=channels)))
         # The sequence goes on with its very first and last sample, which are of the first and the last phase.
-        left, right = (y[:, :1, :1], y[:, -1:, -1:])
-        before, after = (edge.expand(-1, self.ratio, n) for edge, n in zip((left, right), self.down_reach, strict=True))
-        y = F.conv1d(torch.cat([before, y, after], dim=2), self.down.to(x.dtype))
-        return y.reshape(batch, channels, length)
+        before = phases[0][..., :1].expand(-1, -1, self.down_reach[0])
+        after = phases[-1][..., -1:].expand(-1, -1, self.down_reach[1])
+        total: Tensor | None = None
+        for y, taps, (first, last) in zip(phases, self.down, self.down_spans, strict=True):
+            weight = taps[first:last].to(x.dtype).expand(channels, 1, -1)
+            seen = torch.cat([before, y, after], dim=-1)[..., first : last + length - 1]
+            part = F.conv1d(seen, weight, groups=channels)
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def _fast(self, x: Tensor) -> Tensor:
+        prepared, scratch = FastActivation(self), Scratch()
+        out = x.new_empty(x.shape[0], x.shape[2], x.shape[1])
+        for item, rows in zip(x, out, strict=True):
+            prepared(item.T.contiguous(), rows, scratch)
+        return out.transpose(1, 2)
+
+
+class FastActivation:
+    """An `AntiAliasedActivation` for inference on the CPU in float32, for signals with channels last.
+
+    It goes in pieces that stay in the cache. The filters are depthwise convolutions, scaled so that the sine needs no
+    product with its frequency. Its square is a polynomial after the period is taken off, which is less work than the
+    sine. What is linear goes through one filter of its own, without the higher rate.
+    """
+
+    def __init__(self, module: AntiAliasedActivation) -> None:
+        """Prepare; the parameters of the module must not change afterwards."""
+        self.module = module
+        frequency, amplitude = (value.detach().double() for value in module.activation.scales())
+        up, down = module.up.double(), module.down.double()
+        self.up = [_depthwise(taps[a:b], frequency / math.pi) for taps, (a, b) in zip(up, module.up_spans, strict=True)]
+        self.down = [_depthwise(taps[a:b], amplitude) for taps, (a, b) in zip(down, module.down_spans, strict=True)]
+        # Both filters one after the other, of all phases: a correlation with the convolution of their taps.
+        wide = up.shape[1] - 1
+        spread = F.pad(down, (wide, wide))[None]  # (1, ratio, width)
+        linear = F.conv1d(spread, up.flip(1)[None])[0, 0]
+        self.linear = _depthwise(linear, torch.ones_like(frequency))
+        self.before = module.up_reach[0] + module.down_reach[0]
+        self.after = module.up_reach[1] + module.down_reach[1]
+        first, *others = reversed(squared_sine_coefficients())
+        self.first, self.others = first, [torch.tensor(value) for value in others]
+
+    def __call__(self, rows: Tensor, out: Tensor, scratch: Scratch) -> None:
+        """Activate.
+
+        Args:
+            rows: (T, C), contiguous.
+            out: (T, C), overwritten; another one.
+            scratch: room.
+        """
+        length, channels = rows.shape
+        edge = self.before + self.after
+        if length <= 4 * edge:
+            out.copy_(self._plain(rows))
+            return
+        out[: self.before] = self._plain(rows[: edge + self.before])[: self.before]
+        out[length - self.after :] = self._plain(rows[length - edge - self.after :])[edge:]
+        inner = length - edge
+        pieces = max(1, round(inner * channels / PIECE))
+        size = -(-inner // pieces)
+        for start in range(0, inner, size):
+            stop = min(start + size, inner)
+            self._piece(rows[start : stop + edge], out[start + self.before : stop + self.before], scratch)
+
+    def _plain(self, rows: Tensor) -> Tensor:
+        return self.module.plain(rows.T[None])[0].T
+
+    def _piece(self, rows: Tensor, out: Tensor, scratch: Scratch) -> None:
+        """Outputs of a range; `rows` has what they see on both sides."""
+        size = len(out)
+        inner = size + sum(self.module.down_reach)
+        x = _image(rows)
+        y = _rows(F.conv2d(x, self.linear, groups=rows.shape[1]))
+        for number, (up, down) in enumerate(zip(self.up, self.down, strict=True)):
+            start = self.module.up_spans[number][0]
+            t = F.conv2d(x[..., start : start + inner + up.shape[3] - 1], up, groups=rows.shape[1])
+            q = _image(self._squared_sine(_rows(t), scratch))
+            start = self.module.down_spans[number][0]
+            q = q[..., start : start + size + down.shape[3] - 1]
+            part = _rows(F.conv2d(q, down, groups=rows.shape[1]))
+            torch.add(y, part, out=out if number == len(self.up) - 1 else y)
+
+    def _squared_sine(self, t: Tensor, scratch: Scratch) -> Tensor:
+        """sin(pi t)^2; t is overwritten."""
+        u, q = scratch.take(0, tuple(t.shape), t), scratch.take(1, tuple(t.shape), t)
+        torch.round(t, out=u)
+        t.sub_(u)
+        torch.mul(t, t, out=u)
+        torch.add(self.others[0], u, alpha=self.first, out=q)
+        for coefficient in self.others[1:]:
+            torch.addcmul(coefficient, q, u, out=q)
+        return q.mul_(u)
 
 
 def kaiser_filter(cutoff: float, half_width: float, kernel_size: int) -> Tensor:
@@ -136,29 +245,67 @@ def kaiser_filter(cutoff: float, half_width: float, kernel_size: int) -> Tensor:
     return taps / taps.sum()
 
 
-def _up_phases(ratio: int, kernel_size: int) -> tuple[Tensor, tuple[int, int]]:
-    """Weights (ratio, 1, width) of the phases as convolutions of the input, and the samples they see to each side."""
-    taps = ratio * kaiser_filter(0.5 / ratio, 0.6 / ratio, kernel_size)
+@functools.cache
+def squared_sine_coefficients(degree: int = 6) -> tuple[float, ...]:
+    """Coefficients c with sin(pi r)^2 = sum of c[i] u^(i + 1), u = r^2, |r| <= 1 / 2; nearly the least error."""
+    nodes = torch.cos(math.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / 64)
+    u = (nodes + 1) / 8  # 0 to 1 / 4
+    basis = torch.stack([u**power for power in range(1, degree + 1)], dim=1)
+    target = torch.sin(math.pi * u.sqrt()).square()
+    found = torch.linalg.lstsq(basis, target[:, None], driver="gelsd").solution
+    return tuple(float(value) for value in found[:, 0])
+
+
+class _Filter(NamedTuple):
+    """A filter split into phases, each a correlation with the same neighbours.
+
+    Attributes:
+        taps: (ratio, width).
+        reach: samples that it sees to each side; the width without the middle.
+        spans: first tap of each phase, and the one behind its last; the others are zeros.
+    """
+
+    taps: Tensor
+    reach: tuple[int, int]
+    spans: list[tuple[int, int]]
+
+
+def _phases(taps: Tensor, places: list[tuple[int, int]]) -> _Filter:
+    """Put tap number i into the phase and at the offset that `places[i]` names."""
+    ratio = 1 + max(phase for phase, _ in places)
+    offsets = [[offset for phase, offset in places if phase == own] for own in range(ratio)]
+    low, high = min(map(min, offsets)), max(map(max, offsets))
+    weight = taps.new_zeros(ratio, high - low + 1)
+    for value, (phase, offset) in zip(taps, places, strict=True):
+        weight[phase, offset - low] = value
+    return _Filter(weight, (-low, high), [(min(own) - low, max(own) - low + 1) for own in offsets])
+
+
+def _up_filter(ratio: int, kernel_size: int) -> _Filter:
+    """Phases of the up-sampled signal as correlations with the input."""
     cut = (kernel_size - ratio) // 2  # of what the inserted zeros lead to
     # Sample ratio * t + phase is the sum of x[t + i] * taps[phase + cut - ratio * i].
-    low = -((kernel_size - 1 - cut) // ratio)
-    high = (ratio - 1 + cut) // ratio
-    weight = torch.zeros(ratio, 1, high - low + 1)
-    for phase in range(ratio):
-        for i in range(low, high + 1):
-            tap = phase + cut - ratio * i
-            if 0 <= tap < kernel_size:
-                weight[phase, 0, i - low] = taps[tap]
-    return weight, (-low, high)
+    places = [((tap - cut) % ratio, -((tap - cut) // ratio)) for tap in range(kernel_size)]
+    return _phases(ratio * kaiser_filter(0.5 / ratio, 0.6 / ratio, kernel_size), places)
 
 
-def _down_phases(ratio: int, kernel_size: int) -> tuple[Tensor, tuple[int, int]]:
-    """Weights (1, ratio, width) of the phases whose convolutions sum to the output, and the samples they see."""
-    taps = kaiser_filter(0.5 / ratio, 0.6 / ratio, kernel_size)
+def _down_filter(ratio: int, kernel_size: int) -> _Filter:
+    """Phases whose correlations with the phases of a signal sum to the down-sampled one."""
     before = (kernel_size - 1) // 2
-    low, high = -(before + ratio - 1) // ratio, (kernel_size - 1 - before) // ratio
-    weight = torch.zeros(1, ratio, high - low + 1)
-    for tap in range(kernel_size):
-        place = tap - before
-        weight[0, place % ratio, place // ratio - low] = taps[tap]
-    return weight, (-low, high)
+    places = [((tap - before) % ratio, (tap - before) // ratio) for tap in range(kernel_size)]
+    return _phases(kaiser_filter(0.5 / ratio, 0.6 / ratio, kernel_size), places)
+
+
+def _depthwise(taps: Tensor, scale: Tensor) -> Tensor:
+    """Weight (C, 1, 1, K) of one filter a channel."""
+    return (scale[:, None] * taps).float()[:, None, None].contiguous()
+
+
+def _image(rows: Tensor) -> Tensor:
+    """Rows (T, C) as (1, C, 1, T), channels last."""
+    return rows[None, None].permute(0, 3, 1, 2)
+
+
+def _rows(image: Tensor) -> Tensor:
+    """The way back; free where the image has channels last."""
+    return image[0, :, 0].T.contiguous()

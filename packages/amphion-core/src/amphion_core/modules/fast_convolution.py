@@ -1,9 +1,9 @@
 """Convolutions over time with fewer multiplications, for inference on the CPU in float32.
 
 An output tile of `outputs` samples of a convolution with `taps` taps is a product of polynomials. Evaluated at points,
-it is one small matrix over channels a point, where the direct way has `outputs * taps`. The points are few real ones and
-pairs on the unit circle, so that the rounding is that of the direct way. The transforms to the points and back are
-matrix products too, and all of it goes in pieces that stay in the cache.
+it is one small matrix over channels a point, where the direct way has `outputs * taps`. The points are few real ones
+and pairs on the unit circle, so that the rounding is nearly that of the direct way. The transforms to the points and
+back are matrix products too, and all of it goes in pieces that stay in the cache.
 
 Source: Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional
 Neural Networks", 2016, arXiv:1509.09308. The complex pairs take three real products, as Gauss found.
@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["FastConvolution", "Phases", "Scratch", "bilinear_algorithm", "direct_cost"]
+__all__ = ["FastConvolution", "Phases", "Scratch", "bilinear_algorithm", "direct_cost", "is_plain_inference"]
 
 REAL_POINTS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 STEPS = (8, 7, 9, 11, 13)
@@ -67,6 +67,13 @@ def bilinear_algorithm(outputs: int, taps: int) -> tuple[Tensor, Tensor, Tensor]
     # By the principle of transposition, what interpolates a product transforms the input of a correlation.
     interpolated = torch.linalg.solve(evaluated(inputs, False), joined)
     return interpolated.T.contiguous(), tile.T.contiguous(), weights
+
+
+def is_plain_inference(x: Tensor) -> bool:
+    """Whether forms that only compute may be taken: on the CPU in float32, no gradients, nothing that traces."""
+    if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
+        return False
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
 
 
 def direct_cost(channels: int, taps: int) -> float:
