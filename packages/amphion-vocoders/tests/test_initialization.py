@@ -155,6 +155,23 @@ def test_what_does_not_fit_is_told(run, tmp_path, configs, source, words):
         start_discriminators(list(Discriminators(configs).members), configs, source)
 
 
+def test_vocoders_that_train_without_discriminators_start_from_published_weights_too(tmp_path):
+    from amphion_core import registry
+    from amphion_core.recipe import load_recipe
+
+    recipe = load_recipe("vocoders/diffwave-22k-small", [f"init.generator={tmp_path}", "model.channels=4"])
+    make = registry.find("tasks", recipe.task)
+    torch.manual_seed(0)
+    make(recipe).generator.save_pretrained(tmp_path)
+    task = make(recipe)
+    notes = task.start()
+    assert notes == [f"the generator starts from {tmp_path}"]
+    stored = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert equal(tensors(task.generator), stored)
+    with pytest.raises(ConfigError, match="the recipe has no discriminators"):
+        load_recipe("vocoders/diffwave-22k-small", ["init.discriminators=a"])
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

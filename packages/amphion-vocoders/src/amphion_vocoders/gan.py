@@ -38,7 +38,7 @@ from amphion_core.losses import (
     feature_matching_loss,
     relative_feature_matching_loss,
 )
-from amphion_vocoders.initialization import InitConfig, start_discriminators, start_generator
+from amphion_vocoders.initialization import start_discriminators
 from amphion_vocoders.segments import WavBatch
 from amphion_vocoders.spectra import SpectraLossConfig, spectra_terms
 from amphion_vocoders.task import VocoderRecipe, VocoderTask
@@ -100,12 +100,10 @@ class GanVocoderRecipe(VocoderRecipe):
     Attributes:
         discriminators: of what kinds; none trains the generator by its spectral losses alone.
         loss: weights.
-        init: weights that the generator and the discriminators start from; `init_from` is for checkpoints of our own.
     """
 
     discriminators: tuple[DiscriminatorConfig, ...] = ()
     loss: GanLossConfig = GanLossConfig()
-    init: InitConfig | None = None
 
     @model_validator(mode="after")
     def _weights_fit(self) -> Self:
@@ -120,10 +118,6 @@ class GanVocoderRecipe(VocoderRecipe):
                 f"loss.feature_logits has {len(logits)} values for {len(self.discriminators)} discriminators; "
                 "give one for all, without a list, or one for each"
             )
-        if self.init is not None and self.init_from is not None:
-            raise ValueError("init and init_from both say what to start from; give one of them")
-        if self.init is not None and self.init.discriminators is not None and not self.discriminators:
-            raise ValueError("init.discriminators is given, but the recipe has no discriminators")
         if not self.loss.teaches_alone and (not self.discriminators or self.loss.start):
             raise ValueError(
                 "without discriminators from the first step on, give at least one of mel, multi_resolution_mel, stft, "
@@ -207,12 +201,11 @@ class GanVocoderTask(VocoderTask[GanVocoderRecipe]):
         yield "generator", terms
 
     def start(self) -> list[str]:
-        """Load what `init` of the recipe names."""
-        init, notes = self.recipe.init, []
-        if init is not None and init.generator is not None:
-            notes += start_generator(self.generator, init.generator)
+        """Load the weights that `init` of the recipe names."""
+        init, notes = self.recipe.init, super().start()
         if init is not None and init.discriminators is not None and self.discriminators is not None:
-            notes += start_discriminators(list(self.discriminators.members), self.recipe.judges(), init.discriminators)
+            members = list(self.discriminators.members)
+            notes += start_discriminators(members, self.recipe.judges(), init.discriminators)
         return notes
 
     def _feature_distance(self, real: list[list[Verdict]], fake: list[list[Verdict]]) -> Tensor:

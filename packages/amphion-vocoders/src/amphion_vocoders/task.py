@@ -18,6 +18,7 @@ from amphion_core.hub import PretrainedModule
 from amphion_core.losses import MelLoss
 from amphion_core.recipe import Recipe
 from amphion_core.training.task import Sample, Task
+from amphion_vocoders.initialization import InitConfig, start_generator
 from amphion_vocoders.segments import (
     ClipReader,
     F0Config,
@@ -42,6 +43,7 @@ class VocoderRecipe(Recipe):
         short: what becomes of clips shorter than a segment: `wrap` repeats them, `pad` adds zeros.
         f0: how F0 is made from the audio, for vocoders that need it.
         samples: validation clips that are synthesised for the log.
+        init: published weights that the networks start from; `init_from` is for checkpoints of our own.
     """
 
     vocoder: str
@@ -51,6 +53,7 @@ class VocoderRecipe(Recipe):
     short: Literal["wrap", "pad"] = "wrap"
     f0: F0Config = F0Config()
     samples: int = Field(4, ge=0)
+    init: InitConfig | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -73,6 +76,14 @@ class VocoderRecipe(Recipe):
             raise ValueError(f"segment {self.segment}: one of the transforms needs more than {needed} samples")
         if mel.padding != "same":
             raise ValueError(f"the mel's padding is {mel.padding!r}; training needs 'same', F * hop_length samples")
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if self.init is not None and self.init_from is not None:
+            raise ValueError("init and init_from both say what to start from; give one of them")
+        if self.init is not None and self.init.discriminators is not None and not getattr(self, "discriminators", ()):
+            raise ValueError("init.discriminators is given, but the recipe has no discriminators")
         return self
 
     def longest_transform(self) -> int:
@@ -118,6 +129,11 @@ class VocoderTask(Task[RecipeT, WavBatch], Generic[RecipeT]):
     def model(self) -> PretrainedModule[Any]:
         """The generator."""
         return self.generator
+
+    def start(self) -> list[str]:
+        """Load the weights of the generator that `init` of the recipe names."""
+        init = self.recipe.init
+        return [] if init is None or init.generator is None else start_generator(self.generator, init.generator)
 
     def loader(self, split: str, rank: int, world_size: int) -> Loader[WavBatch] | None:
         """Segments of the training clips, or whole validation clips."""
