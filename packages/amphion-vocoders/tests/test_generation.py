@@ -6,6 +6,7 @@ import torch
 from amphion_core.features import MelConfig
 from amphion_core.testing import check_vocoder
 from amphion_vocoders import WaveNet, WaveNetConfig, WaveRNN, WaveRNNConfig
+from amphion_vocoders.adjusting import adjust
 from amphion_vocoders.generation import BLOCK, MelBlocks, draw_block
 
 MEL = MelConfig(n_fft=64, win_length=64, hop_length=16, n_mels=10, f_max=None)
@@ -130,7 +131,7 @@ def test_reach_is_what_stretching_needs(name):
     mel = (torch.randn(1, 10, 21) - 4).requires_grad_()
     (gradient,) = torch.autograd.grad(model.condition(mel)[0, :, 8 * 16 : 9 * 16].square().sum(), mel)
     reached = gradient[0].abs().sum(0).nonzero().flatten() - 2  # frames of the unpadded mel
-    assert max(8 - int(reached.min()), int(reached.max()) - 8) <= model.look_ahead
+    assert max(8 - int(reached.min()), int(reached.max()) - 8) <= model.context
 
 
 @pytest.mark.parametrize("name", ["wavenet", "wavernn"])
@@ -139,17 +140,17 @@ def test_memory_is_bounded_by_blocks(name, monkeypatch):
     seen, condition = [], model.condition
     monkeypatch.setattr(model, "condition", lambda mel: seen.append(mel.shape[2]) or condition(mel))
     model.synthesize(torch.randn(1, 10, 70) - 4)
-    assert max(seen) <= BLOCK + 2 * model.look_ahead
+    assert max(seen) <= BLOCK + 2 * model.context
     assert len(seen) == -(-70 // BLOCK)
 
 
 @pytest.mark.parametrize("name", ["wavenet", "wavenet-no-pad", "wavernn"])
-def test_stream_is_behind_by_its_look_ahead_only(name):
+def test_stream_is_behind_by_its_context_only(name):
     model, taken = MODELS[name](), []
     chunks = (taken.append(i) or torch.randn(10, 1) - 4 for i in range(20))
     first = next(model.stream(chunks))
     assert first.shape == (16,)
-    assert len(taken) == model.look_ahead + 1
+    assert len(taken) == model.context + 1
 
 
 @pytest.mark.parametrize("name", ["wavenet", "wavernn"])
@@ -174,7 +175,14 @@ def test_items_that_end_leave_the_others_as_they_are(name):
         assert not row[length * 16 :].any()
 
 
-def test_hot_and_cold_drawing_differ():
-    mel = torch.randn(1, 10, 8) - 4
-    loud, quiet = (wavenet(temperature=value).synthesize(mel).std() for value in (1.0, 0.2))
-    assert quiet < loud
+def test_settings_of_drawing_are_changed_on_a_trained_vocoder():
+    mel, vocoder = torch.randn(1, 10, 8) - 4, wavernn()
+    loud = vocoder.synthesize(mel)
+    adjust(vocoder, ["temperature=0.2"])
+    quiet = vocoder.synthesize(mel)
+    assert torch.equal(quiet, wavernn(temperature=0.2).synthesize(mel))
+    assert quiet.std() < loud.std()
+    adjust(vocoder, ["batched={target: 40, overlap: 10}"])
+    assert vocoder.config.batched.target == 40
+    with pytest.raises(ValueError, match="'channels' is no setting"):
+        adjust(vocoder, ["channels=3"])

@@ -66,10 +66,11 @@ class AutoregressiveVocoder(PretrainedModule[ConfigT]):
 
     group = "vocoders"
     needs_weights: ClassVar[bool] = True
+    adjustable: ClassVar[tuple[str, ...]] = ("temperature", "seed")
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__(config)
-        self.output = Output(config.output, config.temperature)
+        self._output = Output(config.output, config.temperature)
 
     @abc.abstractmethod
     def forward(self, signal: Tensor, mel: Tensor) -> Tensor:
@@ -97,9 +98,21 @@ class AutoregressiveVocoder(PretrainedModule[ConfigT]):
         return stretch_reach(self.config.rates)
 
     @property
-    def look_ahead(self) -> int:
-        """Frames that `stream` is behind its input."""
+    def context(self) -> int:
+        """Frames after a frame that its samples depend on, and that `stream` is behind its input."""
         return self.config.pad + self.reach
+
+    @property
+    def look_ahead(self) -> float:
+        """Seconds of mel that `stream` needs beyond a sample before it can give it."""
+        return self.context / self.config.mel.frame_rate
+
+    @property
+    def output(self) -> Output:
+        """The distribution of a sample, at the temperature of the configuration."""
+        if self._output.temperature != self.config.temperature:
+            self._output = Output(self.config.output, self.config.temperature)
+        return self._output
 
     @torch.no_grad()
     def synthesize(
@@ -131,7 +144,7 @@ class AutoregressiveVocoder(PretrainedModule[ConfigT]):
 
     @torch.no_grad()
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Waveform chunk by chunk, `look_ahead` frames behind the input.
+        """Waveform chunk by chunk, `context` frames behind the input.
 
         Args:
             chunks: mels (n_mels, F_i), F_i of any size.

@@ -166,7 +166,7 @@ def draw_batch(model: AutoregressiveVocoder[Any], mel: Tensor, lengths: list[int
 
 
 def draw_stream(model: AutoregressiveVocoder[Any], chunks: Iterable[Tensor], generator: Generator) -> Iterator[Tensor]:
-    """Samples (T_i,) of chunks of a mel (n_mels, F_i), `look_ahead` frames behind them."""
+    """Samples (T_i,) of chunks of a mel (n_mels, F_i), `context` frames behind them."""
     source, steps = MelBlocks(model), model.steps(1)
     signal: Tensor | None = None
 

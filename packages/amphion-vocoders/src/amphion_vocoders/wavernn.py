@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field
@@ -56,6 +56,7 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
 
     config_class = WaveRNNConfig
     name = "wavernn"
+    adjustable: ClassVar[tuple[str, ...]] = ("temperature", "seed", "batched")
 
     def __init__(self, config: WaveRNNConfig) -> None:
         super().__init__(config)
