@@ -128,7 +128,8 @@ class _Room:
         """The `number`-th signal of the size of (T, C), zeros around it; what it holds is of an earlier block."""
         held = self._held.get((number, step, planar))
         if held is None or held.margin < margin:
-            held = self._held[number, step, planar] = Phases(*rows.shape, step, margin, rows, planar=planar)
+            length, channels = rows.shape
+            held = self._held[number, step, planar] = Phases(length, channels, step, margin, rows, planar)
         return held
 
 

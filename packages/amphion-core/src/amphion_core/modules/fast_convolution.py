@@ -73,7 +73,7 @@ def is_plain_inference(x: Tensor) -> bool:
     """Whether forms that only compute may be taken: on the CPU in float32, no gradients, nothing that traces."""
     if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32:
         return False
-    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"))
+    return not (torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"))
 
 
 def direct_cost(channels: int, taps: int) -> float:
