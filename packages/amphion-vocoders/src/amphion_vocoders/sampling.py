@@ -175,7 +175,9 @@ class Stage:
             return None
         made = _cut(self.network(self._held), self._past, stop)
         dropped = max(0, stop - self.context)
-        self._held, self._past = _cut(self._held, dropped, frames), stop - dropped
+        # Copies, as a view would keep the whole piece in memory.
+        self._held = None if last else tuple(tensor.clone() for tensor in _cut(self._held, dropped, frames))
+        self._past = stop - dropped
         return made if self.finish is None else self.finish(made)
 
 
