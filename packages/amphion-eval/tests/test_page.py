@@ -129,3 +129,19 @@ def test_saved_results_make_the_same_page(results, tmp_path):
 def test_no_result_is_refused():
     with pytest.raises(ValueError, match="no result"):
         page([])
+
+
+def test_outputs_without_recordings_stand_alone(folders):
+    from amphion_eval.pairing import find_estimates
+
+    text = page([score(find_estimates(folders[1]), ["loudness"], name="ours")])
+    structure = Structure(text)
+    assert len(structure.of("audio")) == 3 and "No audio" not in text and "recording" not in text.split("</style>")[1]
+
+
+def test_page_tells_the_protocol_and_what_it_lacks(results):
+    from dataclasses import replace
+
+    said = {"protocol": {"name": "vocoder"}, "metrics_left_out": {"utmos": "weights"}}
+    text = page([replace(results[0], provenance={**results[0].provenance, **said})])
+    assert "protocol vocoder · not computed here: utmos" in text

@@ -71,11 +71,13 @@ def page(reports: Sequence[Report], *, title: str | None = None, max_items: int 
     columns = [column for column in all_columns if column.definition.get("level") != "set"]  # those that items have
     names = [report.name for report in reports]
     shown = _worst_first(reports, columns)[:max_items]
-    heading = title or f"{' and '.join(names) if len(names) < 3 else f'{len(names)} systems'} against the recordings"
+    recorded = any(item.reference.path for report in reports for item in report.items)
+    beside = " against the recordings" if recorded else ""
+    heading = title or f"{' and '.join(names) if len(names) < 3 else f'{len(names)} systems'}{beside}"
     body = [
         f"<h1>{escape(heading)}</h1>",
         f'<p class="soft">{escape(_facts(reports))}</p>',
-        _key(names),
+        _key(names, recorded),
         "<h2>Figures</h2>",
         _figures(reports, all_columns),
         "<h2>Distributions</h2>",
@@ -194,7 +196,7 @@ class _Heard:
 def _item(name: str, number: int, reports: Sequence[Report], columns: Sequence[Column], audio: str) -> str:
     found = [(place, report, item) for place, report in enumerate(reports) for item in report.items if item.id == name]
     _, first, item = found[0]
-    clips = [_heard("recording", _colour(0), item.reference, first, "")]
+    clips = [_heard("recording", _colour(0), item.reference, first, "")] if item.reference.path else []
     for place, report, own in found:
         clips.append(_heard(report.name, _colour(place + 1), own.estimate, report, _values(own, report, columns)))
     duration = max((len(c.wav) / c.sample_rate for c in clips if c.wav is not None), default=0.0)
@@ -307,7 +309,11 @@ def _provenance(report: Report) -> str:
 def _facts(reports: Sequence[Report]) -> str:
     provenance = reports[0].provenance
     rates = sorted({rate for report in reports for rate in report.provenance["sample_rates"]}, key=int)
+    protocol = provenance.get("protocol", {})
+    absent = sorted({name for report in reports for name in report.provenance.get("metrics_left_out", {})})
     parts = [
+        *([f"protocol {protocol['name']}"] if protocol else []),
+        *([f"not computed here: {', '.join(absent)}"] if absent else []),
         f"{len(_ids(reports))} items",
         f"alignment {' and '.join(sorted({r.provenance['alignment'] for r in reports}))}",
     ]
@@ -315,8 +321,8 @@ def _facts(reports: Sequence[Report]) -> str:
     return " · ".join([*parts, f"amphion-eval {provenance['versions']['amphion-eval']}"])
 
 
-def _key(names: Sequence[str]) -> str:
-    entries = [("recording", 0), *((name, place) for place, name in enumerate(names, 1))]
+def _key(names: Sequence[str], recorded: bool) -> str:
+    entries = [*([("recording", 0)] if recorded else []), *((name, place) for place, name in enumerate(names, 1))]
     spans = "".join(f'<span style="--c:{_colour(place)}">{escape(name)}</span>' for name, place in entries)
     return f'<div class="key">{spans}</div>'
 
