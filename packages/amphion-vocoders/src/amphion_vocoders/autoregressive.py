@@ -140,7 +140,8 @@ class AutoregressiveVocoder(PretrainedModule[ConfigT]):
         """
         check_mel(mel, self.config.mel, lengths)
         valid = [mel.shape[2]] * mel.shape[0] if lengths is None else [int(length) for length in lengths]
-        return draw_batch(self, mel.to(self.device), valid, self._noise(generator))
+        with torch.autocast(self.device.type, enabled=False):
+            return draw_batch(self, self._placed(mel), valid, self._noise(generator))
 
     @torch.no_grad()
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -174,7 +175,11 @@ class AutoregressiveVocoder(PretrainedModule[ConfigT]):
     def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         for chunk in chunks:
             check_chunk(chunk, self.config.mel)
-            yield chunk.to(self.device)
+            yield self._placed(chunk)
+
+    def _placed(self, mel: Tensor) -> Tensor:
+        """On the device and in the precision of the weights; drawing stays in it."""
+        return mel.to(next(self.parameters()))
 
 
 class Stretch(nn.Module):

@@ -16,7 +16,6 @@ from torch import Generator, Tensor
 
 from amphion_core.config import Config
 from amphion_vocoders.generation import block_frames, condition_of, draw_block, extend
-from amphion_vocoders.synthesis import check_mel
 
 if TYPE_CHECKING:
     from amphion_vocoders.autoregressive import AutoregressiveVocoder
@@ -76,7 +75,6 @@ def crossfade(pieces: Tensor, overlap: int) -> Tensor:
     return wav
 
 
-@torch.no_grad()
 def draw_folded(
     model: AutoregressiveVocoder[Any], mel: Tensor, lengths: Tensor | None, generator: Generator, config: FoldConfig
 ) -> Tensor:
@@ -84,12 +82,11 @@ def draw_folded(
 
     Each item is drawn by itself, so that it equals the item alone. Each piece has noise of its own.
     """
-    check_mel(mel, model.config.mel, lengths)
     hop = model.config.mel.hop_length
     valid = [mel.shape[2]] * mel.shape[0] if lengths is None else [int(length) for length in lengths]
-    wav = mel.new_zeros(mel.shape[0], mel.shape[2] * hop, device=model.device)
+    wav = mel.new_zeros(mel.shape[0], mel.shape[2] * hop)
     state = generator.get_state()
-    for row, item, length in zip(wav, mel.to(model.device), valid, strict=True):
+    for row, item, length in zip(wav, mel, valid, strict=True):
         if length:
             generator.set_state(state)
             row[: length * hop] = _draw_item(model, item[:, :length], generator, config)

@@ -89,7 +89,8 @@ def condition_of(model: AutoregressiveVocoder[Any], padded: Tensor, start: int, 
     hop, reach = model.config.mel.hop_length, model.reach
     left = max(0, start - reach)
     piece = padded[:, left : stop + reach + 2 * model.config.pad]
-    condition = model.condition(piece[None])[0]
+    with torch.autocast(piece.device.type, enabled=False):
+        condition = model.condition(piece[None])[0]
     return condition[:, (start - left) * hop : (stop - left) * hop]
 
 
@@ -167,7 +168,9 @@ def draw_batch(model: AutoregressiveVocoder[Any], mel: Tensor, lengths: list[int
 
 def draw_stream(model: AutoregressiveVocoder[Any], chunks: Iterable[Tensor], generator: Generator) -> Iterator[Tensor]:
     """Samples (T_i,) of chunks of a mel (n_mels, F_i), `context` frames behind them."""
-    source, steps = MelBlocks(model), model.steps(1)
+    source = MelBlocks(model)
+    with torch.autocast(model.device.type, enabled=False):
+        steps = model.steps(1)
     signal: Tensor | None = None
 
     def drawn() -> Iterator[Tensor]:
@@ -208,16 +211,18 @@ def draw_block(
         The signal (rows, T) of the block and (rows, 1), the first sample of the next one.
     """
     rows, _, length = condition.shape
-    steps.prepare(condition)
     block = condition.new_empty(length, rows, 1)
     step, draw = steps.step, output.draw
     noise = output.noise(uniform).expand(-1, rows, -1).contiguous()
-    for place, numbers in enumerate(noise.unbind(0)):
-        block[place] = signal
-        found = output.locate(step(signal, place), signal)
-        if logits is not None:
-            logits.append(found.clone())
-        signal = draw(found, numbers)
+    # A step is too small to gain by half precision, and its rounding would add up.
+    with torch.autocast(condition.device.type, enabled=False):
+        steps.prepare(condition)
+        for place, numbers in enumerate(noise.unbind(0)):
+            block[place] = signal
+            found = output.locate(step(signal, place), signal)
+            if logits is not None:
+                logits.append(found.clone())
+            signal = draw(found, numbers)
     return block[:, :, 0].T, signal
 
 

@@ -51,7 +51,7 @@ class WaveNetConfig(AutoregressiveConfig):
     input: Literal["scalar", "one_hot"] = "scalar"
     layers: int = Field(24, ge=1)
     stacks: int = Field(4, ge=1)
-    kernel_size: int = Field(3, ge=2)
+    kernel_size: int = Field(3, ge=1)
     channels: int = Field(128, ge=1)
     gate_channels: int = Field(256, ge=2, multiple_of=2)
     skip_channels: int = Field(128, ge=1)

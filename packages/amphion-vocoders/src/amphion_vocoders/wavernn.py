@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from amphion_vocoders.autoregressive import AutoregressiveConfig, AutoregressiveVocoder, Stretch
 from amphion_vocoders.folding import FoldConfig, draw_folded
 from amphion_vocoders.generation import Steps
+from amphion_vocoders.synthesis import check_mel
 
 __all__ = ["WaveRNN", "WaveRNNConfig"]
 
@@ -112,7 +113,9 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
         """Waveforms of a batch of mels; see `AutoregressiveVocoder.synthesize`, and `config.batched`."""
         if self.config.batched is None:
             return super().synthesize(mel, f0, lengths, generator)
-        return draw_folded(self, mel, lengths, self._noise(generator), self.config.batched)
+        check_mel(mel, self.config.mel, lengths)
+        with torch.autocast(self.device.type, enabled=False):
+            return draw_folded(self, self._placed(mel), lengths, self._noise(generator), self.config.batched)
 
     @torch.no_grad()
     def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
