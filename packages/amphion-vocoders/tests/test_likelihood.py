@@ -6,7 +6,14 @@ import torch
 from amphion_core.config import ConfigError
 from amphion_core.testing import check_resume, check_task
 from amphion_core.training.run import train_task
-from amphion_vocoders import AutoregressiveVocoderRecipe, AutoregressiveVocoderTask, WaveNet, WaveRNN
+from amphion_vocoders import (
+    AutoregressiveVocoderRecipe,
+    AutoregressiveVocoderTask,
+    GanVocoderRecipe,
+    GanVocoderTask,
+    WaveNet,
+    WaveRNN,
+)
 
 MEL = {"sample_rate": 8000, "n_fft": 128, "win_length": 128, "hop_length": 32, "n_mels": 12, "f_max": 4000}
 MULAW, MIXTURE = {"kind": "mulaw", "classes": 64}, {"kind": "mol", "mixtures": 3}
@@ -143,6 +150,13 @@ def test_samples_are_the_beginnings_of_copies_and_recordings(shards):
 def test_faults_of_a_recipe_are_told(shards, changes, words):
     with pytest.raises(ConfigError, match=words):
         AutoregressiveVocoderRecipe.parse(values(shards) | changes)
+
+
+def test_another_task_refuses_these_vocoders_by_name(shards):
+    recipe = values(shards) | {"task": "gan-vocoder"}
+    del recipe["sample_seconds"]
+    with pytest.raises(ValueError, match="'wavenet' is trained by the task 'autoregressive-vocoder'"):
+        GanVocoderTask(GanVocoderRecipe.parse(recipe))
 
 
 @pytest.mark.slow

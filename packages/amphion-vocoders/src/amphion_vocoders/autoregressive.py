@@ -10,19 +10,17 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
-from amphion_core.hub import PretrainedModule
-from amphion_core.modules.convolution import fold_weight_norm, weight_norm
+from amphion_core.modules.convolution import weight_norm
 from amphion_vocoders.generation import Steps, draw_batch, draw_stream
 from amphion_vocoders.outputs import Output, OutputConfig
-from amphion_vocoders.synthesis import check_chunk, check_mel
-from amphion_vocoders.vocoder import MelVocoderConfig
+from amphion_vocoders.synthesis import check_mel
+from amphion_vocoders.vocoder import MelVocoderConfig, TrainedVocoder
 
 __all__ = ["AutoregressiveConfig", "AutoregressiveVocoder", "Stretch", "stretch_reach"]
 
@@ -57,15 +55,14 @@ class AutoregressiveConfig(MelVocoderConfig):
 ConfigT = TypeVar("ConfigT", bound=AutoregressiveConfig)
 
 
-class AutoregressiveVocoder(PretrainedModule[ConfigT]):
+class AutoregressiveVocoder(TrainedVocoder[ConfigT]):
     """A network that predicts each sample from those before it and from the mel.
 
     Subclasses give `forward`, `condition` and `steps`. The first sample of a clip is 0; the network's output at a
     sample is the distribution of the next one.
     """
 
-    group = "vocoders"
-    needs_weights: ClassVar[bool] = True
+    trained_by: ClassVar[str] = "autoregressive-vocoder"
     adjustable: ClassVar[tuple[str, ...]] = ("temperature", "seed")
 
     def __init__(self, config: ConfigT) -> None:
@@ -158,24 +155,11 @@ class AutoregressiveVocoder(PretrainedModule[ConfigT]):
         """
         yield from draw_stream(self, self._checked(chunks), self._noise(None))
 
-    def fold(self) -> Self:
-        """Compute normed weights once, for inference; `train()` and loading weights undo it."""
-        return fold_weight_norm(self)
-
-    @classmethod
-    def from_pretrained(
-        cls, source: str | Path, *, device: str | torch.device = "cpu", revision: str | None = None
-    ) -> Self:
-        """Load a model in evaluation mode, its weight norm folded; see `PretrainedModule.from_pretrained`."""
-        return super().from_pretrained(source, device=device, revision=revision).fold()
-
     def _noise(self, generator: Generator | None) -> Generator:
         return torch.Generator().manual_seed(self.config.seed) if generator is None else generator
 
     def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        for chunk in chunks:
-            check_chunk(chunk, self.config.mel)
-            yield self._placed(chunk)
+        yield from map(self._placed, super()._checked(chunks))
 
     def _placed(self, mel: Tensor) -> Tensor:
         """On the device and in the precision of the weights; drawing stays in it."""
