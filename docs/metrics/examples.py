@@ -1,7 +1,7 @@
 """What is heard and seen on the pages of the metrics: changes of one recording, and the value of each metric for each.
 
 python docs/metrics/examples.py            writes sounds/, pictures/ and examples.json
-python docs/metrics/examples.py --sounds   only the sounds
+python docs/metrics/examples.py --draw     only the charts, of the values in examples.json
 
 Three sounds are given (recording, words, other: espeak-ng); the others are made from the recording. Values of metrics
 whose package or weights are not here stay as they are.
@@ -122,7 +122,7 @@ def chart(name: str, shown: dict[str, float | None], unit: str, best: str) -> st
     ideal = {"lower": min([0.0, *finite]), "higher": max(finite, default=1.0), "zero": 0.0, "one": 1.0}[best]
     low, high = min([*finite, ideal], default=0.0), max([*finite, ideal], default=1.0)
     span = (high - low) or 1.0
-    width, left, right, line, top = 640, 130, 560, 24, 12
+    width, left, right, line, top = 650, 130, 545, 24, 12
     height = top + line * len(shown) + 26
 
     def x(value: float) -> float:
@@ -132,8 +132,8 @@ def chart(name: str, shown: dict[str, float | None], unit: str, best: str) -> st
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escape(name)} of each change of the recording" '
         'font-family="system-ui, sans-serif" font-size="13">',
-        "<style>text{fill:#57534e}.v{fill:#1c1917;font-weight:600}line{stroke:#d6d3d1}.d{fill:#0f766e}"
-        "@media(prefers-color-scheme:dark){text{fill:#a8a29e}.v{fill:#e7e5e4}line{stroke:#57534e}.d{fill:#2dd4bf}}</style>",
+        "<style>text{fill:#57534e}.v{fill:#1c1917;font-weight:600}line{stroke:#d6d3d1}.d{fill:#0f766e}</style>",
+        f'<rect width="{width}" height="{height}" rx="8" fill="#fff"/>',  # legible on dark pages too
     ]
     bottom = top + line * len(shown)
     parts.append(f'<line x1="{x(ideal):.1f}" x2="{x(ideal):.1f}" y1="{top}" y2="{bottom}" stroke-dasharray="3 3"/>')
@@ -151,27 +151,37 @@ def chart(name: str, shown: dict[str, float | None], unit: str, best: str) -> st
     return "".join(parts)
 
 
-def main() -> None:
-    """Write everything."""
-    SOUNDS.mkdir(exist_ok=True)
-    PICTURES.mkdir(exist_ok=True)
-    made = sounds()
-    for name, wav in made.items():
-        if name not in ("recording", "words", "other"):
-            audio.save(SOUNDS / f"{name}.flac", wav.astype(np.float32), RATE)
-    if "--sounds" in sys.argv:
-        return
-    for name, wav in made.items():
-        (PICTURES / f"{name}.png").write_bytes(spectrogram(wav, RATE, max(map(len, made.values())) / RATE))
-    of_items = [n for n in available() if find(n).needs not in ("sets", "clip_sets", "text_model")]
-    missing = lacking([find(name) for name in of_items], SETTINGS, transcripts=True)
-    kept = json.loads(VALUES.read_text(encoding="utf-8")) if VALUES.exists() else {}
-    kept |= values([name for name in of_items if name not in missing])
+def draw(kept: dict[str, dict[str, float | None]]) -> None:
+    """Charts of all metrics but those of texts, which have one value.
+
+    Args:
+        kept: metric to change to value.
+    """
     for name, shown in kept.items():
         metric = find(name)
         if metric.needs != "texts":
             picture = chart(name, shown, metric.unit, metric.best)
             (PICTURES / f"{name}.svg").write_text(picture, encoding="utf-8")
+
+
+def main() -> None:
+    """Write everything."""
+    SOUNDS.mkdir(exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
+    kept = json.loads(VALUES.read_text(encoding="utf-8")) if VALUES.exists() else {}
+    if "--draw" in sys.argv:
+        draw(kept)
+        return
+    made = sounds()
+    for name, wav in made.items():
+        if name not in ("recording", "words", "other"):
+            audio.save(SOUNDS / f"{name}.flac", wav.astype(np.float32), RATE)
+    for name, wav in made.items():
+        (PICTURES / f"{name}.png").write_bytes(spectrogram(wav, RATE, max(map(len, made.values())) / RATE))
+    of_items = [n for n in available() if find(n).needs not in ("sets", "clip_sets", "text_model")]
+    missing = lacking([find(name) for name in of_items], SETTINGS, transcripts=True)
+    kept |= values([name for name in of_items if name not in missing])
+    draw(kept)
     rounded = {name: {c: v if v is None else float(f"{v:.6g}") for c, v in kept[name].items()} for name in sorted(kept)}
     VALUES.write_text(json.dumps(rounded, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print("not computed:", ", ".join(missing) or "nothing")
