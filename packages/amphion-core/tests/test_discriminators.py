@@ -168,7 +168,7 @@ def test_constant_q_discriminator_takes_the_rate_of_the_training():
     [
         (CONSTANT_Q, 16000, "is for 8000 Hz, the waveforms have 16000 Hz"),
         (ConstantQConfig(), None, "needs sample_rate"),
-        (ConstantQConfig(), 8000, "above half the sampling rate"),
+        (ConstantQConfig(), 8000, "more than the constant-Q discriminator can see at 8000 Hz"),
     ],
 )
 def test_constant_q_discriminator_of_another_rate_is_refused(config, rate, words):

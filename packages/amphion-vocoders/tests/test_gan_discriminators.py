@@ -130,6 +130,11 @@ def test_every_kind_of_loss_keeps_the_contract_of_a_task(shards, kind):
     check_task(GanVocoderTask, recipe(shards, loss=loss))
 
 
+def test_octaves_that_the_generator_does_not_have_are_told(shards):
+    with pytest.raises(ConfigError, match=r"9 octaves from 32\.7 Hz reach .* at 8000 Hz; give it fewer octaves"):
+        recipe(shards, discriminators=[{"name": "constant_q"}])
+
+
 def test_a_segment_shorter_than_a_transform_is_told(shards):
     with pytest.raises(ConfigError, match="needs more than 2047 samples"):
         recipe(shards, discriminators=[{"name": "stft"}])

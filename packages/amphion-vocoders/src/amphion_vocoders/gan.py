@@ -118,6 +118,9 @@ class GanVocoderRecipe(VocoderRecipe):
                 f"loss.feature_logits has {len(logits)} values for {len(self.discriminators)} discriminators; "
                 "give one for all, without a list, or one for each"
             )
+        for config in self.discriminators:
+            if isinstance(config, ConstantQConfig):
+                config.check_rate(self.model.mel.sample_rate)
         if not self.loss.teaches_alone and (not self.discriminators or self.loss.start):
             raise ValueError(
                 "without discriminators from the first step on, give at least one of mel, multi_resolution_mel, stft, "

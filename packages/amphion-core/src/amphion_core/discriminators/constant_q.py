@@ -54,6 +54,20 @@ class ConstantQConfig(Config):
             )
         return self
 
+    def check_rate(self, sample_rate: int) -> None:
+        """Refuse octaves that waveforms of a rate don't have.
+
+        Raises:
+            ValueError: the highest bin lies above the rate, which is half of the one that the transform works at.
+        """
+        for octaves, bins in zip(self.octaves, self.bins_per_octave, strict=True):
+            top = self.f_min * 2 ** (octaves - 1 / bins)
+            if top > sample_rate:
+                raise ValueError(
+                    f"{octaves} octaves from {self.f_min} Hz reach {top:.0f} Hz, more than the constant-Q "
+                    f"discriminator can see at {sample_rate} Hz; give it fewer octaves"
+                )
+
     @property
     def reach(self) -> int:
         """Samples that a waveform must exceed, so that its rate can be halved often enough."""
@@ -71,6 +85,7 @@ class MultiScaleSubBandConstantQDiscriminator(nn.Module):
         super().__init__()
         if config.sample_rate is None:
             raise ValueError("the constant-Q discriminator needs sample_rate, Hz; a recipe fills it in by itself")
+        config.check_rate(config.sample_rate)
         shapes = zip(config.hops, config.octaves, config.bins_per_octave, strict=True)
         self.discriminators = nn.ModuleList(_ConstantQ(config, config.sample_rate, *shape) for shape in shapes)
         self.register_buffer("raising", _raising_kernel(), persistent=False)
