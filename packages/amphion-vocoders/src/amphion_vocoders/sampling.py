@@ -48,6 +48,9 @@ class SamplingVocoder(TrainedVocoder[ConfigT]):
     """Mel and noise to a waveform, in several passes through networks of bounded reach.
 
     Subclasses give `sample` and `context`.
+
+    Attributes:
+        trained_by: the task that trains it.
     """
 
     trained_by: ClassVar[str]

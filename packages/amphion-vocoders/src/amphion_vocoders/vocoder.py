@@ -33,10 +33,15 @@ ConfigT = TypeVar("ConfigT", bound=MelVocoderConfig)
 
 
 class TrainedVocoder(PretrainedModule[ConfigT]):
-    """What vocoders with weights have in common, however they make samples of mels."""
+    """What vocoders with weights have in common, however they make samples of mels.
+
+    Attributes:
+        adjustable: fields of the configuration that concern inference alone, see `adjusting`.
+    """
 
     group = "vocoders"
     needs_weights: ClassVar[bool] = True
+    adjustable: ClassVar[tuple[str, ...]] = ()
 
     def fold(self) -> Self:
         """Compute normed weights once, for inference; `train()` and loading weights undo it."""
