@@ -3,6 +3,8 @@ import pytest
 
 from amphion_core.config import ConfigError
 from amphion_core.data.reader import ShardSet
+from amphion_core.testing.sounds import glide
+from amphion_vocoders import segments
 from amphion_vocoders.segments import ClipReader, F0Config, SegmentReader, collate_clips, collate_segments
 
 RATE, HOP = 8000, 32
@@ -59,3 +61,15 @@ def test_contours_of_clips_are_padded_with_unvoiced_frames(shards):
 def test_limits_in_the_wrong_order_are_refused():
     with pytest.raises(ConfigError, match="f_min 600"):
         F0Config.parse({"f_min": 600, "f_max": 60})
+
+
+def test_f0_of_long_recordings_in_pieces_is_that_of_the_whole(monkeypatch):
+    wav = np.concatenate([glide(100, 300, RATE, 3.0), np.zeros(2000), glide(250, 120, RATE, 4.0)]).astype(np.float32)
+    whole = F0.contour(wav, RATE, HOP, wav.shape[0] // HOP)
+    monkeypatch.setattr(segments, "F0_PIECE", 1.0)
+    monkeypatch.setattr(segments, "F0_OVERLAP", 0.5)
+    pieces = F0.contour(wav, RATE, HOP, wav.shape[0] // HOP)
+    assert pieces.shape == whole.shape
+    assert np.mean((pieces > 0) == (whole > 0)) > 0.98
+    both = (pieces > 0) & (whole > 0)
+    np.testing.assert_allclose(pieces[both], whole[both], rtol=0.01)

@@ -23,6 +23,9 @@ __all__ = ["Clip", "ClipReader", "F0Config", "SegmentReader", "WavBatch", "colla
 F0_MARGIN = 0.1
 """Seconds to each side of a segment that its F0 is also made from, so that its ends are as good as its middle."""
 
+F0_PIECE, F0_OVERLAP = 30.0, 2.0
+"""Seconds of a recording that a tracker is given at once, and those to each side that only help it."""
+
 
 class F0Config(Config):
     """How F0 is made from recordings.
@@ -44,16 +47,25 @@ class F0Config(Config):
         return self
 
     def contour(self, wav: NDArray[np.float32], sample_rate: int, hop_length: int, frames: int) -> NDArray[np.float32]:
-        """F0 (frames,) in Hz, 0 = unvoiced, of samples (T,); frame i lies at sample i * hop_length."""
-        return f0(
-            wav,
-            sample_rate,
-            hop_length=hop_length,
-            method=self.method,
-            f_min=self.f_min,
-            f_max=self.f_max,
-            frames=frames,
-        ).astype(np.float32)
+        """F0 (frames,) in Hz, 0 = unvoiced, of samples (T,); frame i lies at sample i * hop_length.
+
+        Recordings of minutes go in pieces that overlap, because trackers hold many copies of what they are given.
+        """
+        size, margin = (math.ceil(seconds * sample_rate / hop_length) for seconds in (F0_PIECE, F0_OVERLAP))
+        if frames <= size + 2 * margin:
+            return self._of_piece(wav, sample_rate, hop_length, frames)
+        pieces = []
+        for start in range(0, frames, size):
+            stop = min(start + size, frames)
+            left, right = max(0, start - margin), min(stop + margin, frames)
+            piece = wav[left * hop_length : None if right == frames else right * hop_length]
+            pieces.append(self._of_piece(piece, sample_rate, hop_length, right - left)[start - left : stop - left])
+        return np.concatenate(pieces)
+
+    def _of_piece(self, wav: NDArray[np.float32], rate: int, hop_length: int, frames: int) -> NDArray[np.float32]:
+        limits = {"f_min": self.f_min, "f_max": self.f_max}
+        contour = f0(wav, rate, hop_length=hop_length, method=self.method, frames=frames, **limits)
+        return contour.astype(np.float32)
 
 
 class Clip(NamedTuple):
