@@ -12,13 +12,13 @@ from amphion_eval.drawing import Interval, differences
 
 __all__ = ["markdown", "page", "plain"]
 
-_HEAD = ["metric", "systems", "n", "figures", "difference", "95 % interval", "p", "p (Holm)", "d", "ahead", "better"]
+_HEAD = ["metric", "systems", "better", "n", "figures", "difference", "95 % interval", "p", "p (Holm)", "d", "ahead"]
 
 
 def plain(comparison: Comparison) -> str:
     """The contrasts for a terminal, a line each."""
     rows = [_HEAD, *(_row(contrast) for contrast in comparison.contrasts)]
-    return tables.aligned(rows, left=(0, 1, len(_HEAD) - 1))
+    return tables.aligned(rows, left=(0, 1, 2))
 
 
 def markdown(comparison: Comparison) -> str:
@@ -89,7 +89,8 @@ def _table(comparison: Comparison) -> str:
     rows = []
     for contrast in comparison.contrasts:
         cells = _row(contrast)
-        marks = ['class="name"', 'class="name"', *[""] * (len(cells) - 3), 'class="best"' if contrast.better else ""]
+        told = "name best" if contrast.better else "name"
+        marks = ['class="name"', 'class="name"', f'class="{told}"', *[""] * (len(cells) - 3)]
         row = "".join(f"<td {m}>{escape(cell)}</td>" for m, cell in zip(marks, cells, strict=True))
         rows.append(f"<tr>{row}</tr>")
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
@@ -105,6 +106,7 @@ def _row(contrast: Contrast, mark: str = "") -> list[str]:
     return [
         tables.heading({"label": contrast.label, "unit": contrast.unit, "best": contrast.best}),
         f"{contrast.first} / {contrast.second}",
+        better,
         f"{contrast.n}{left_out}",
         figures,
         tables.number(contrast.difference),
@@ -113,7 +115,6 @@ def _row(contrast: Contrast, mark: str = "") -> list[str]:
         _probability(contrast.p_adjusted),
         "–" if contrast.effect is None else f"{contrast.effect:.2f}",
         "–" if contrast.superiority is None else f"{100 * contrast.superiority:.0f} %",
-        better,
     ]
 
 

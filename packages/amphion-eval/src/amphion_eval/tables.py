@@ -62,7 +62,7 @@ def aligned(rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
         )
         for row in rows
     ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    return "\n".join(line.rstrip() for line in [lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
 
 
 def markdown(reports: Sequence[Report]) -> str:

@@ -38,19 +38,20 @@ def markdown(result: Analysed) -> str:
 
 def page(result: Analysed) -> str:
     """One page that needs nothing beside itself."""
-    title = f"{_TITLES[result.kind]}: {len(result.listeners)} listener{'s' if len(result.listeners) > 1 else ''}"
-    body = [f"<h1>{escape(title)}</h1>", _picture(result)]
-    for rows in _tables(result):
+    heading = f"{_TITLES[result.kind]}: {len(result.listeners)} listener{'s' if len(result.listeners) > 1 else ''}"
+    body = [f"<h1>{escape(heading)}</h1>", _picture(result)]
+    titles = ("Told apart",) if result.kind == "abx" else ("Means", "Pairs of systems")
+    for title, rows in zip(titles, _tables(result), strict=False):
         head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in rows[0])
         lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows[1:])
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
-        body.append(f'<h2>{escape(rows[0][0].capitalize())}</h2><div class="scroll">{table}</div>')
+        body.append(f'<h2>{title}</h2><div class="scroll">{table}</div>')
     body += [f'<p class="soft">{escape(line)}</p>' for line in _said(result)]
     css = (files("amphion_eval") / "page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(heading)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(body)
         + "\n</main>\n</body>\n</html>\n"
     )
