@@ -120,6 +120,31 @@ def tests(session: nox.Session, package: str) -> None:
     session.run("pytest", f"{folder(package)}/tests", *session.posargs)
 
 
+def tested_extras() -> list[tuple[str, str]]:
+    """Package and extra for each extra that brings something for users and is not the sum of others."""
+    found = []
+    for name, table in PACKAGES.items():
+        if (ROOT / folder(name) / "tests" / "check_extra.py").is_file():
+            extras = table.get("optional-dependencies", {})
+            found += [(name, extra) for extra in extras if extra not in ("test", "all")]
+    return found
+
+
+@nox.session
+@nox.parametrize(
+    ("package", "extra"), [nox.param(name, extra, id=f"{name}-{extra}") for name, extra in tested_extras()]
+)
+def extras(session: nox.Session, package: str, extra: str) -> None:
+    """One extra alone in its own environment: its tests pass, and what the other extras bring is said to be missing."""
+    two_cores(session)
+    install(session, package, extra, "pytest>=8", "pytest-timeout>=2.3")
+    if (package, extra) == ("eval", "speaker"):
+        session.install("--no-deps", "resemblyzer")  # for its weights; the package itself is not imported
+    session.run("python", f"{folder(package)}/tests/check_extra.py", extra)
+    # 5: nothing is marked with this extra
+    session.run("pytest", f"{folder(package)}/tests", "--extra", extra, *session.posargs, success_codes=[0, 5])
+
+
 @nox.session
 @every_package
 def wheels(session: nox.Session, package: str) -> None:
