@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from amphion_core.modules.convolution import weight_norm
 from amphion_vocoders.hifigan import LAST_SLOPE, SLOPE, PairBlock, SingleBlock
-from amphion_vocoders.residual_blocks import ResidualBlocks
+from amphion_vocoders.residual_blocks import ResidualBlocks, upsampled
 from amphion_vocoders.sine_source import Excitation, SineSource
 from amphion_vocoders.synthesis import check_chunk, check_f0, check_mel, synthesize_batch, synthesize_stream
 from amphion_vocoders.upsampling import UpsamplingConfig
@@ -220,7 +220,7 @@ class _Stage(nn.Module):
         )
 
     def forward(self, x: Tensor, source: Tensor | None, samples: int) -> Tensor:
-        x = self.upsample(F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
+        x = upsampled(self.upsample, F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
         length = (samples + 2 * self.padding - self.kernel_size) // self.stride + 1  # that of the source here
         x = x[..., :length]
         x = x + (x if source is None else self.source(source)[..., : x.shape[-1]])
