@@ -109,7 +109,7 @@ def mel_levels(window: NDArray[np.float32]) -> NDArray[np.float32]:
     resolution = Resolution(_MEL.n_fft, _MEL.hop_length, _MEL.win_length)
     power = magnitude_stft(window[: -_MEL.hop_length], resolution, padding="constant") ** 2 @ filterbank(_MEL).T
     level = 10 * np.log10(np.maximum(power, 1e-10)) - 10 * np.log10(max(float(power.max()), 1e-10))
-    return ((np.maximum(level, level.max() - 80) + 40) / 40).astype(np.float32)
+    return np.asarray((np.maximum(level, level.max() - 80) + 40) / 40, np.float32)
 
 
 def _polynomials(curves: tuple[tuple[float, ...], ...], raw: NDArray[np.float32]) -> list[float]:

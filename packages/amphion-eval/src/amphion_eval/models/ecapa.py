@@ -142,7 +142,8 @@ class Res2Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F) to the same shape."""
-        return x + self.se_block(self.tdnn2(self.res2net_block(self.tdnn1(x))))
+        excited: Tensor = self.se_block(self.tdnn2(self.res2net_block(self.tdnn1(x))))
+        return x + excited
 
 
 class AttentivePooling(nn.Module):
@@ -202,7 +203,7 @@ def mel_levels(wav: NDArray[np.float32]) -> NDArray[np.float32]:
     window = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(_N_FFT) / _N_FFT)
     power = np.abs(np.fft.rfft(frames * window)) ** 2
     levels = 10 * np.log10(np.maximum(_filters() @ power.T, 1e-10))
-    return np.maximum(levels, levels.max() - 80).astype(np.float32)
+    return np.asarray(np.maximum(levels, levels.max() - 80), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -212,7 +213,7 @@ def _filters() -> NDArray[np.float64]:
     edges = 700 * (10 ** (np.linspace(0, top, _BANDS + 2) / 2595) - 1)
     widths, centres = np.diff(edges)[:-1], edges[1:-1]
     slope = (np.linspace(0, RATE / 2, _N_FFT // 2 + 1) - centres[:, None]) / widths[:, None]
-    return np.maximum(0, 1 - np.abs(slope))
+    return np.asarray(np.maximum(0, 1 - np.abs(slope)))
 
 
 def _statistics(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

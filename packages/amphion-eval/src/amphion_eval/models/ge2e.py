@@ -55,7 +55,8 @@ class SpeakerEncoder(nn.Module):
         """
         _, (hidden, _) = self.lstm(mel)
         raw = torch.relu(self.linear(hidden[-1]))  # (B, D)
-        return raw / raw.norm(dim=1, keepdim=True)
+        embedding: Tensor = raw / raw.norm(dim=1, keepdim=True)
+        return embedding
 
 
 def load(weights: Path, device: str) -> Batch:
@@ -94,7 +95,7 @@ def embed(model: SpeakerEncoder, clips: list[NDArray[np.float32]]) -> list[NDArr
     pieces = [partials(speech_only(clip)) for clip in clips]
     counts = [len(piece) for piece in pieces]
     stacked = torch.from_numpy(np.concatenate(pieces)).to(device)
-    vectors = [model(part) for part in stacked.split(256)] if len(stacked) else []
+    vectors = [model(part) for part in torch.split(stacked, 256)] if len(stacked) else []
     rows = torch.cat(vectors).cpu().numpy() if vectors else np.zeros((0, 0), np.float32)
     outputs: list[NDArray[np.float32] | Undefined] = []
     for part in np.split(rows, np.cumsum(counts)[:-1]):

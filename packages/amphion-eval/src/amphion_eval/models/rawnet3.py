@@ -154,7 +154,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, F) to (B, C', F / pool)."""
         out = self.bn1(torch.relu(self.conv1(x)))
-        *parts, last = out.split(self.width, dim=1)
+        *parts, last = torch.split(out, self.width, dim=1)
         outputs: list[Tensor] = []
         for number, (part, conv, norm) in enumerate(zip(parts, self.convs, self.bns, strict=True)):
             outputs.append(norm(torch.relu(conv(part if number == 0 else part + outputs[-1]))))

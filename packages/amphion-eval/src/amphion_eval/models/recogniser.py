@@ -114,7 +114,7 @@ def _ctc(model: Any, processor: Any, device: str) -> Batch:
     if masked:
         return usable(infer, RATE, SHORTEST)
     # other front ends normalise over time or have no mask: clips of one length only
-    return usable(lambda clips: in_groups(infer, clips), RATE, SHORTEST)
+    return usable(lambda clips: in_groups(lambda group: infer(list(group)), clips), RATE, SHORTEST)
 
 
 def _decoder(model: Any, processor: Any, device: str, beam: int) -> Batch:

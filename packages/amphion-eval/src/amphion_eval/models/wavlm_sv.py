@@ -121,7 +121,7 @@ class Res2Convs(nn.Module):
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """(B, C, F) to the same shape, zero where not valid."""
-        *parts, last = x.split(self.width, dim=1)
+        *parts, last = torch.split(x, self.width, dim=1)
         outputs: list[Tensor] = []
         for number, (part, conv, norm) in enumerate(zip(parts, self.convs, self.bns, strict=True)):
             outputs.append(norm(torch.relu(conv(part if number == 0 else part + outputs[-1]))) * valid)
