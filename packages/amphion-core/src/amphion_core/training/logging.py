@@ -46,7 +46,7 @@ class RunLog:
         """Add a line.
 
         Args:
-            kind: `train`, `valid` or `note`.
+            kind: `train`, `valid`, `judged` or `note`.
             step: steps done.
             epoch: passes over the data done.
             values: further JSON values; numbers that are not finite become null.
