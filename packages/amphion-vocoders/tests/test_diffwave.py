@@ -116,6 +116,14 @@ def test_context_is_enough_and_not_much_more_than_is_needed(layers, cycle):
     assert needed <= model.context <= needed + 18
 
 
+def test_look_ahead_is_that_of_the_steps_of_the_schedule():
+    model = tiny()
+    first = next(model.stream(iter(torch.split(mels(60)[0], 1, dim=1))))
+    assert first.shape[0] >= 16
+    assert model.look_ahead == pytest.approx(6 * model._reach * 16 / 22050)
+    assert model.with_steps((1e-4, 0.2)).look_ahead == pytest.approx(2 * model._reach * 16 / 22050)
+
+
 def test_generators_give_other_noise_and_none_the_noise_of_the_seed():
     model, mel = tiny(), mels(9)
     made = [model.synthesize(mel, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]

@@ -60,6 +60,11 @@ class SamplingVocoder(TrainedVocoder[ConfigT]):
     def context(self) -> int:
         """Frames to each side of a frame that its samples depend on."""
 
+    @property
+    def look_ahead(self) -> float:
+        """Seconds of mel that `stream` needs beyond a sample before it can give it; each pass adds its own."""
+        return self.context / self.config.mel.frame_rate
+
     @abc.abstractmethod
     def sample(self, chunks: Iterable[Tensor], noise: Noise, *, eager: bool = False) -> Iterator[Tensor]:
         """Waveforms (B, T_i) piece by piece; joined they are those of the joined mel.
