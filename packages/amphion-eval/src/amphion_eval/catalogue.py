@@ -91,7 +91,7 @@ __all__ = [
 ]
 
 _EMBEDDING = (("torch", "amphion-eval[embedding]"),)
-_CREPE = (("torchcrepe", "amphion-core[crepe]"),)
+_CREPE = (("torchcrepe", "amphion-eval[crepe]"),)
 _MELODY = "Salamon et al., Melody Extraction from Polyphonic Music Signals, 2014"
 _FRAME_ERROR = "Chu and Alwan, Reducing F0 Frame Error of F0 Tracking Algorithms under Noisy Conditions, 2009"
 _WAVEGAN = "Yamamoto et al., Parallel WaveGAN, 2020, arXiv:1910.11480"
