@@ -4,6 +4,8 @@ from .alignment import binarisation_loss as binarisation_loss
 from .alignment import durations_to_path as durations_to_path
 from .alignment import forward_sum_loss as forward_sum_loss
 from .alignment import monotonic_alignment as monotonic_alignment
+from .anti_alias import AntiAliasedActivation as AntiAliasedActivation
+from .anti_alias import Snake as Snake
 from .attention import SelfAttention as SelfAttention
 from .convolution import fold_weight_norm as fold_weight_norm
 from .convolution import same_padding as same_padding
