@@ -103,7 +103,9 @@ def test_baseline_leaves_only_contrasts_with_it(report, make):
 def test_metric_of_other_parameters_is_not_compared(report):
     one = report(1.0, 2.0, name="one", parameters={"align": "cut"})
     two = report(1.0, 2.0, name="two", parameters={"align": "dtw"})
-    assert compare([one, two]).contrasts == ()
+    found = compare([one, two])
+    assert found.contrasts == () and "m is not compared between one and two" in plain(found)
+    assert "computed with other settings" in found.to_markdown() and found.to_dict()["notes"]
 
 
 def test_figure_of_the_whole_set_has_no_test_and_says_so(report):

@@ -82,16 +82,18 @@ class Comparison:
         systems: names, in the order given.
         contrasts: metric by metric, in each pair by pair.
         settings: numbers of samples, seed, level, correction, baseline.
+        notes: metrics that can't be compared, because systems computed them with other settings.
     """
 
     systems: tuple[str, ...]
     contrasts: tuple[Contrast, ...]
     settings: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         rows = [asdict(contrast) for contrast in self.contrasts]
-        return {"systems": list(self.systems), "contrasts": rows, "settings": self.settings}
+        return {"systems": list(self.systems), "contrasts": rows, "settings": self.settings, "notes": list(self.notes)}
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The comparison as JSON; what is undefined is null.
@@ -183,7 +185,20 @@ def compare(
         "level": LEVEL,
         "baseline": baseline,
     }
-    return Comparison(tuple(names), tuple(_judged(contrasts)), settings)
+    return Comparison(tuple(names), tuple(_judged(contrasts)), settings, tuple(_unlike(columns, pairs, metrics)))
+
+
+def _unlike(
+    columns: Sequence[Column], pairs: Sequence[tuple[Report, Report]], metrics: Sequence[str] | None
+) -> list[str]:
+    """Metrics that both systems of a pair have, but not with the same definition and parameters."""
+    found = []
+    for name in dict.fromkeys(column.name for column in columns if metrics is None or column.name in metrics):
+        own = [column for column in columns if column.name == name]
+        for one, two in pairs:
+            if name in one.metrics and name in two.metrics and not any(c.fits(one) and c.fits(two) for c in own):
+                found.append(f"{name} is not compared between {one.name} and {two.name}: computed with other settings")
+    return found
 
 
 def _contrast(column: Column, first: Report, second: Report, permutations: int, resamples: int, seed: int) -> Contrast:

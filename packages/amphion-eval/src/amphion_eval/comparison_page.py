@@ -18,7 +18,7 @@ _HEAD = ["metric", "systems", "better", "n", "figures", "difference", "95 % inte
 def plain(comparison: Comparison) -> str:
     """The contrasts for a terminal, a line each."""
     rows = [_HEAD, *(_row(contrast) for contrast in comparison.contrasts)]
-    return tables.aligned(rows, left=(0, 1, 2))
+    return "\n".join([tables.aligned(rows, left=(0, 1, 2)), *comparison.notes])
 
 
 def markdown(comparison: Comparison) -> str:
@@ -129,6 +129,7 @@ def _explained(comparison: Comparison) -> str:
     turned = any(contrast.best in ("zero", "one") for contrast in comparison.contrasts)
     rates = any(contrast.rate for contrast in comparison.contrasts)
     parts = [
+        *comparison.notes,
         "difference: first minus second, over the items on which both have a value",
         f"interval by {settings['resamples']} paired bootstrap samples of the items",
         f"p by exchanging the systems item by item ({settings['permutations']} draws, all exchanges where 16 items or "
