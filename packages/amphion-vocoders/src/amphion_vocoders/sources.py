@@ -149,8 +149,8 @@ class SourceReader:
         if f0 is None:
             if self.needed:
                 raise ValueError(
-                    "this vocoder needs F0 beside the mel, (F,) in Hz, 0 where unvoiced: NAME.f0.npy beside NAME.npy, an "
-                    "array f0 beside mel in .npz, a tensor KEY.f0 beside KEY (f0 beside mel) in .safetensors"
+                    "this vocoder needs F0 beside the mel, (F,) in Hz, 0 where unvoiced: NAME.f0.npy beside NAME.npy, "
+                    "an array f0 beside mel in .npz, a tensor KEY.f0 beside KEY (f0 beside mel) in .safetensors"
                 )
             return None
         return f0.flatten().float().to(self.device)
