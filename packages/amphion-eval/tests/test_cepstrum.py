@@ -56,3 +56,23 @@ def test_envelope_has_a_frame_every_five_milliseconds(voice):
 def test_signal_too_short_for_an_envelope_is_refused():
     with pytest.raises(ValueError, match=r"0\.05 s"):
         envelope(np.ones(160), 16000)
+
+
+def silent_in_the_middle(voice):
+    wav = voice + 1e-4 * np.random.default_rng(0).standard_normal(len(voice))
+    wav[3000:4000] = 0.0
+    return wav
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_envelope_is_steered_by_the_contour_of_world(voice, silent):
+    from amphion_core.features.world import pyworld
+
+    wav = silent_in_the_middle(voice) if silent else voice + 1e-4 * np.random.default_rng(0).standard_normal(len(voice))
+    f0, times = pyworld().harvest(wav, 16000, 71.0, 800.0, 5.0)
+    expected = pyworld().cheaptrick(wav, f0, times, 16000)
+    assert np.allclose(envelope(wav, 16000), expected, rtol=1e-6)  # rounding of the contour
+
+
+def test_envelope_steered_by_dio_is_another_one(voice):
+    assert not np.allclose(envelope(voice, 16000, "dio"), envelope(voice, 16000), rtol=1e-3)

@@ -82,3 +82,47 @@ def test_metric_of_a_stranger_is_found_by_its_entry_point(tmp_path, monkeypatch)
         assert isinstance(metric, Metric) and metric(np.zeros(3), np.array([0.5])) == 0.5
     finally:
         registry.entries.cache_clear()
+
+
+STRANGER = '''
+import numpy as np
+from amphion_eval import Metric
+from amphion_eval.model import Model
+
+
+def load(device):
+    return lambda wavs: [np.array([abs(wav).max()]) for wav in wavs]
+
+
+def louder(reference, estimate):
+    """How much louder the estimate is."""
+    return float(estimate[0] - reference[0])
+
+
+def models(settings):
+    return (Model("peaks", load),)
+
+
+metric = Metric("strangers_louder", louder, needs="model", models=models, best="zero")
+'''
+
+
+def test_strangers_metric_may_bring_a_network(tmp_path, monkeypatch, folders):
+    from amphion_core import registry
+    from amphion_eval import find_pairs, score
+
+    (tmp_path / "strange_net.py").write_text(STRANGER)
+    info = tmp_path / "strange_net-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange-net\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[amphion.metrics]\nstrangers_louder = strange_net:metric\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.entries.cache_clear()
+    try:
+        runs = [
+            score(find_pairs(*folders)[0], ["strangers_louder"], device="cpu", cache=tmp_path / "c") for _ in range(2)
+        ]
+        assert runs[0].to_json() == runs[1].to_json() and runs[0].summary["strangers_louder"].n == 3
+        assert runs[0].provenance["versions"]["strange-net"] == "1.0"
+    finally:
+        registry.entries.cache_clear()

@@ -26,6 +26,7 @@ F0_MIN, F0_MAX = 71.0, 800.0
 SHORTEST = 0.05
 """Seconds below which there is no envelope: three periods of the lowest pitch."""
 
+_NOTHING = 0.004  # s of equal samples: the length of the shortest filter
 _TO_DECIBELS = 10.0 * np.sqrt(2.0) / np.log(10.0)
 
 
@@ -67,15 +68,21 @@ def envelope(wav: ArrayLike, sample_rate: int, tracker: Literal["harvest", "dio"
     Raises:
         ValueError: the signal is too short.
     """
+    from amphion_core.features.harvest import harvest
     from amphion_core.features.world import pyworld
 
     samples = np.ascontiguousarray(wav, np.float64)
     if samples.size < SHORTEST * sample_rate:
         raise ValueError(f"{samples.size} samples are shorter than the {SHORTEST} s that an envelope needs")
     world = pyworld()
-    find = world.harvest if tracker == "harvest" else world.dio
-    f0, times = find(samples, sample_rate, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=1000.0 * FRAME_PERIOD)
-    if tracker == "dio":
+    period = 1000.0 * FRAME_PERIOD
+    if tracker == "harvest" and not _has_digital_silence(samples, sample_rate):
+        f0 = harvest(samples, sample_rate, f_min=F0_MIN, f_max=F0_MAX, frame_period=period)
+        times = np.arange(len(f0)) * FRAME_PERIOD
+    elif tracker == "harvest":
+        f0, times = world.harvest(samples, sample_rate, F0_MIN, F0_MAX, period)
+    else:
+        f0, times = world.dio(samples, sample_rate, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=period)
         f0 = world.stonemask(samples, f0, times, sample_rate)
     power: NDArray[np.float64] = world.cheaptrick(samples, f0, times, sample_rate)
     return power
@@ -123,6 +130,16 @@ def warping(size: int, alpha: float, order: int) -> NDArray[np.float64]:
             g[j] = d[j - 1] + alpha * (d[j] - g[j - 1])
     g.flags.writeable = False
     return g
+
+
+def _has_digital_silence(samples: NDArray[np.float64], sample_rate: int) -> bool:
+    """Whether some stretch has no sound at all, so that a filter of Harvest gives nothing there but its own rounding.
+
+    What is heard in rounding differs between implementations, by up to 0.01 dB of distortion; there the first one is
+    taken, so that the definition keeps its values.
+    """
+    changes = np.flatnonzero(np.r_[True, samples[1:] != samples[:-1], True])
+    return int(np.diff(changes).max()) > _NOTHING * sample_rate
 
 
 def _alpha(sample_rate: int) -> float:
