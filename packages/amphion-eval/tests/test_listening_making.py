@@ -121,6 +121,16 @@ def test_same_arguments_give_the_same_bytes_and_another_seed_others(places, tmp_
     assert texts[0] == texts[1] != texts[2]
 
 
+def test_folder_of_another_test_is_left_alone(places, tmp_path, tone):
+    first = made("mos", places, tmp_path / "out")
+    kept = first.key.read_bytes()
+    assert made("mos", places, tmp_path / "out").key.read_bytes() == kept  # the same once more
+    audio.save(places["ours"] / "clip0.wav", tone(300.0, 0.2).astype(np.float32), 16000)
+    with pytest.raises(ValueError, match="holds another test"):
+        made("mos", places, tmp_path / "out")  # same names, another sound
+    assert first.key.read_bytes() == kept
+
+
 @pytest.mark.slow
 def test_loudness_can_be_made_equal(tmp_path, tone):
     systems = {"soft": 0.02, "loud": 0.2}

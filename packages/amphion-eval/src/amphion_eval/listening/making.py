@@ -44,6 +44,7 @@ _QUESTIONS = {
 }
 _TYPES = {"flac": "audio/flac", "wav": "audio/wav", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
 _MOST = 9  # systems beside the hidden reference and two anchors
+_LARGE = 50_000_000  # characters of a page; browsers become slow
 _PEAK = 0.99  # all sounds of a test share one gain, so that none clips
 
 
@@ -127,7 +128,8 @@ def make_test(
         seed: of all that is drawn.
 
     Raises:
-        ValueError: too few systems or items, names that are reserved, rates or references that don't fit the kind.
+        ValueError: too few systems or items, names that are reserved, rates or references that don't fit the kind, or
+            the folder holds another test.
         PairingError: items that a system lacks.
     """
     _check(kind, systems, reference, training, repeats, audio, post)
@@ -169,9 +171,10 @@ def make_test(
         "rows": rows,
         "post": post,
     }
-    mark = hashlib.sha256(json.dumps([plan, sounds.entries], sort_keys=True).encode()).hexdigest()[:12]
+    mark = _mark(plan, sounds)
     plan["plan"] = mark
     out = Path(out)
+    _refuse_another(out, mark)
     (out / "page").mkdir(parents=True, exist_ok=True)
     plan["audio"] = _written(sounds, rate, audio, out / "page", embed)
     key = {
@@ -186,9 +189,28 @@ def make_test(
         "notes": notes,
         "amphion-eval": __version__,
     }
-    _write(out / "page" / "index.html", _page(plan))
+    text = _page(plan)
+    if len(text) > _LARGE:
+        notes.append(f"the page has {len(text) / 1e6:.0f} MB; the sounds can lie beside it instead (--folder)")
+    _write(out / "page" / "index.html", text)
     _write(out / "key.json", json.dumps(key, ensure_ascii=False, indent=1) + "\n")
     return Made(out / "page" / "index.html", out / "key.json", len(rows[0]), len(rows), tuple(notes))
+
+
+def _mark(plan: Mapping[str, Any], sounds: _Sounds) -> str:
+    """What tells this test from others: orders, names and the sounds themselves."""
+    digest = hashlib.sha256(json.dumps([plan, sounds.entries], sort_keys=True).encode())
+    for _, wav in sorted(sounds.wavs.items()):
+        digest.update(wav.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _refuse_another(out: Path, mark: str) -> None:
+    """Keep the key of another test, whose answers would be lost with it."""
+    if (out / "key.json").exists():
+        other = json.loads((out / "key.json").read_text(encoding="utf-8")).get("plan")
+        if other != mark:
+            raise ValueError(f"{out} holds another test, {other}, whose answers need its key; take another folder")
 
 
 def _check(
