@@ -123,3 +123,11 @@ def test_options_that_exclude_each_other_are_wrong_usage(fill):
     folder = fill()
     for options in (("--cache", "c", "--no-cache"), ("--no-cache", "--resume"), ("--on-error", "maybe")):
         assert call("score", folder / "ref", folder / "est", *options).exit_code == 2
+
+
+def test_cache_that_cannot_be_made_costs_a_warning_and_not_the_run(fill, monkeypatch, caplog):
+    folder = fill()
+    (folder / "file").write_text("no folder")
+    monkeypatch.setenv("AMPHION_CACHE", str(folder / "file" / "below"))
+    result, values = scored(folder, metrics="si_sdr")
+    assert result.exit_code == 0 and values["items"] and "nothing is kept for later runs" in caplog.text

@@ -133,8 +133,9 @@ def _accumulate(cost: NDArray[np.float64]) -> NDArray[np.float64]:
     rows, columns = cost.shape
     flat = cost.reshape(-1)
     stride = columns - 1
-    previous = np.full(rows + 1, np.inf)  # entry i + 1 is the cell in row i of the diagonal before
-    before_it = np.full(rows + 1, np.inf)
+    previous = np.full(rows + 2, np.inf)  # entry i + 1 is the cell in row i of the diagonal before
+    before_it = np.full(rows + 2, np.inf)
+    room = np.empty(rows)
     previous[1] = flat[0]
     for diagonal in range(1, rows + columns - 1):
         low, high = max(0, diagonal - columns + 1), min(rows - 1, diagonal)
@@ -143,12 +144,11 @@ def _accumulate(cost: NDArray[np.float64]) -> NDArray[np.float64]:
         else:
             cells = flat[diagonal : diagonal + 1]
         current = before_it  # its own first values are read before they are overwritten
-        best = np.minimum(before_it[low : high + 1], previous[low : high + 1])
+        best = np.minimum(before_it[low : high + 1], previous[low : high + 1], out=room[: high + 1 - low])
         np.minimum(best, previous[low + 1 : high + 2], out=best)
         cells += best
         current[low + 1 : high + 2] = cells
-        current[: low + 1] = np.inf
-        current[high + 2 :] = np.inf
+        current[low] = current[high + 2] = np.inf  # the diagonals after look no further
         before_it, previous = previous, current
     return cost
 

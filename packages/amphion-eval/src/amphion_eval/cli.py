@@ -111,7 +111,6 @@ def score(
 
       amphion-eval score --pairs table.csv --metrics wer,cer --language en
     """
-    from amphion_core.cache import cache_folder
     from amphion_eval.metric import resolve
     from amphion_eval.protocols import Choice, choose, find_protocol, recorded
     from amphion_eval.scoring import DEFAULT_METRICS, REFERENCE_FREE_METRICS
@@ -172,7 +171,7 @@ def score(
         device=device,
         batch=batch,
         workers=workers if workers is not None else os.cpu_count() or 1,
-        cache=None if no_cache else cache or cache_folder("eval"),
+        cache=None if no_cache else cache or _usual_cache(),
         out=out,
         resume=resume,
         bootstrap=bootstrap,
@@ -194,6 +193,16 @@ def score(
         log.info("wrote %s", write_scalars(tensorboard, figures_of(result), step))
     in_folder = {key: out / f"result.{key}" for key in ("json", "csv", "md")} if out is not None else {}
     _write(result, [in_folder.get("json"), json], [in_folder.get("csv"), csv], [in_folder.get("md"), markdown], [html])
+
+
+def _usual_cache() -> Path | None:
+    from amphion_core.cache import cache_folder
+
+    try:
+        return cache_folder("eval")
+    except OSError as error:
+        log.warning("nothing is kept for later runs: %s", error)
+        return None
 
 
 def _write(
