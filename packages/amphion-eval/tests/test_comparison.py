@@ -11,6 +11,7 @@ from amphion_eval.cli import app
 from amphion_eval.comparison import compare
 from amphion_eval.comparison_page import plain
 from amphion_eval.report import Report, load_report
+from amphion_eval.statistics import Summary
 
 
 @pytest.fixture
@@ -110,12 +111,14 @@ def test_metric_of_other_parameters_is_not_compared(report):
 
 def test_figure_of_the_whole_set_has_no_test_and_says_so(report):
     bare = []
-    for name in ("one", "two"):
-        made = report(1.0, 2.0, name=name)
+    for name, figure in (("two", 2.0), ("one", 5.0)):
+        made = report(1.0, 2.0, name=name, level="set")
         items = [type(item)(**{**vars(item), "metrics": {}}) for item in made.items]
-        bare.append(Report(items, made.provenance, name))
+        bare.append(Report(items, made.provenance, name, {"m": Summary(figure, 2, 0)}))
     (found,) = compare(bare).contrasts
     assert found.p is None and "whole set" in found.note
+    assert found.figures == (2.0, 5.0) and found.difference == -3.0 and found.n_left_out == 0
+    assert "whole set" in compare(bare).to_markdown() and "two against one" in compare(bare).to_html()
 
 
 def test_one_item_is_no_test(report):

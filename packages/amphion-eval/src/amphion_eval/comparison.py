@@ -208,15 +208,15 @@ def _contrast(column: Column, first: Report, second: Report, permutations: int, 
     about |= {"first": first.name, "second": second.name}
     if first.name > second.name:  # the numbers are made in one order, whatever the order given
         return _turned(_contrast(column, second, first, permutations, resamples, seed))
+    if not any(column.name in item.metrics for report in (first, second) for item in report.items):
+        return _of_sets(column, first, second, about)
     own, other = ({item.id: item for item in report.items} for report in (first, second))
     shared = sorted(own.keys() & other.keys())
     rows = [(*_measured(own[i], column), *_measured(other[i], column)) for i in shared]
     kept = np.array([row for row in rows if all(map(math.isfinite, row))], np.float64).reshape(-1, 4)
     about |= {"n": len(kept), "n_left_out": len(own.keys() | other.keys()) - len(kept)}
     if not len(kept):
-        whole = not any(column.name in item.metrics for report in (first, second) for item in report.items)
-        note = "a figure of the whole set, not of items" if whole else "no item has a finite value in both"
-        return Contrast(**about, note=note)
+        return Contrast(**about, note="no item has a finite value in both")
     counts_a, totals_a, counts_b, totals_b = kept.T
     arrays = (counts_a, counts_b, totals_a, totals_b)
     test = permutation_test(*arrays, permutations=permutations, seed=seed)
@@ -237,6 +237,16 @@ def _contrast(column: Column, first: Report, second: Report, permutations: int, 
     )
 
 
+def _of_sets(column: Column, first: Report, second: Report, about: dict[str, Any]) -> Contrast:
+    """Two figures of whole sets, which no test of items can tell apart."""
+    figures = [report.summary[column.name].figure if column.fits(report) else None for report in (first, second)]
+    note = "one figure for a whole set: no test of items"
+    one, two = figures
+    if one is None or two is None or not math.isfinite(one) or not math.isfinite(two):
+        return Contrast(**about, n=0, n_left_out=0, note=note)
+    return Contrast(**about, n=0, n_left_out=0, figures=(one, two), difference=one - two, note=note)
+
+
 def _measured(item: Item, column: Column) -> tuple[float, float]:
     """What is compared of one item: count and total of a rate, else a value and 1; nan where undefined."""
     value = item.metrics.get(column.name)
@@ -254,9 +264,9 @@ def _turned(contrast: Contrast) -> Contrast:
     """The same contrast with the systems the other way round."""
     values = {name: getattr(contrast, name) for name in contrast.__dataclass_fields__}
     values |= {"first": contrast.second, "second": contrast.first}
-    if contrast.figures is not None and contrast.difference is not None and contrast.superiority is not None:
+    if contrast.figures is not None and contrast.difference is not None:
         values |= {"figures": contrast.figures[::-1], "difference": -contrast.difference or 0.0}
-        values |= {"superiority": 1.0 - contrast.superiority}
+        values["superiority"] = None if contrast.superiority is None else 1.0 - contrast.superiority
         values["effect"] = None if contrast.effect is None else -contrast.effect or 0.0
     if contrast.interval is not None:
         values["interval"] = (-contrast.interval[1], -contrast.interval[0])
