@@ -150,19 +150,19 @@ def _raw_candidates(signal: _Array, rate: float, frames: int, f_min: float, f_ma
 
 def _of_crossings(wave: _Array, rate: float, frames: int) -> _Array | None:
     """(frames,) mean of the frequencies between falls through zero, rises, peaks and dips; None with too few of one."""
-    size = len(wave) - 1
-    kinds = np.empty((4, size + 1))
-    kinds[0], kinds[2, :size] = wave, wave[:-1] - wave[1:]
-    kinds[2, size] = kinds[2, size - 1]  # no crossing of its own
-    np.negative(kinds[::2], out=kinds[1::2])
-    above = kinds > 0.0
-    before = np.flatnonzero(above[:, :-1] & ~above[:, 1:])
-    kind, before = np.divmod(before, size)
-    counts = np.bincount(kind, minlength=4)
+    found, here, after = [], [], []
+    for values in (wave, wave[:-1] - wave[1:]):
+        above, below = values > 0.0, values < 0.0
+        for before in (above[:-1] & ~above[1:], below[:-1] & ~below[1:]):
+            found.append(np.flatnonzero(before))
+            here.append(values[found[-1]])
+            after.append(values[found[-1] + 1])
+    counts = np.array([len(places) for places in found])
     if counts.min() < 4:
         return None
-    here, after = kinds[kind, before], kinds[kind, before + 1]
-    edges = before + 1 - here / (after - here)
+    first = np.concatenate(here)
+    edges = np.concatenate(found) + 1 - first / (np.concatenate(after) - first)
+    kind = np.repeat(np.arange(4), counts)
     within = kind[1:] == kind[:-1]
     spans = np.diff(edges)[within]
     knots, values = ((edges[:-1] + edges[1:]) / 2)[within] / rate, rate / spans
