@@ -1,0 +1,87 @@
+"""Steps that the tests of engines send to other processes."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from amphion_core.atomic import atomic_writer
+
+
+class Square:
+    def __call__(self, value):
+        return value * value
+
+
+class Fail:
+    """Fails for multiples of three, the others go through."""
+
+    def __call__(self, value):
+        if value % 3 == 0:
+            raise ValueError(f"{value} is a multiple of three")
+        return value
+
+
+class FailOnce:
+    """Fails at the first try of each unit; what was tried is kept in files."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def __call__(self, value):
+        mark = self.folder / f"tried-{value}"
+        if not mark.exists():
+            mark.touch()
+            raise OSError("at the first try")
+        return value
+
+
+class Die:
+    """Ends its process by SIGKILL for some units: always for `poison`, once for `unlucky`."""
+
+    def __init__(self, folder, poison=(), unlucky=()):
+        self.folder, self.poison, self.unlucky = Path(folder), poison, unlucky
+
+    def __call__(self, value):
+        mark = self.folder / f"died-{value}"
+        if value in self.poison or (value in self.unlucky and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return value
+
+
+class Write:
+    """Writes a file for each unit, after a while; remembers its process."""
+
+    def __init__(self, folder, seconds=0.0):
+        self.folder, self.seconds = Path(folder), seconds
+
+    def __call__(self, value):
+        with atomic_writer(self.folder / f"{value}.txt") as file:
+            file.write(f"unit {value}\n".encode())
+            time.sleep(self.seconds)
+        return value
+
+
+class Identify:
+    """Gives the process that runs it."""
+
+    def __call__(self, value):
+        return os.getpid()
+
+
+class Recipe:
+    """Makes a step's function where it runs; picklable by its parts."""
+
+    def __init__(self, kind, *args, **kwargs):
+        self.kind, self.args, self.kwargs = kind, args, kwargs
+
+    def __call__(self):
+        return self.kind(*self.args, **self.kwargs)
+
+
+def drive(folder, count):
+    """A driver to be killed."""
+    from amphion_data.engines import ProcessPoolEngine, Step
+
+    list(ProcessPoolEngine(2).run([Step("write", Recipe(Write, folder, 0.02))], range(count)))
