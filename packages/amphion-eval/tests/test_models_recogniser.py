@@ -28,7 +28,7 @@ def whisper(folder):
     tokenizer.add_special_tokens({"additional_special_tokens": marks[1:10]})
     config = library.WhisperConfig(
         vocab_size=len(ids), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_target_positions=64,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_target_positions=448,
         decoder_start_token_id=ids[marks[1]], bos_token_id=ids[end], eos_token_id=ids[end], pad_token_id=ids[end],
         begin_suppress_tokens=[ids[end]], init_std=0.5,
     )  # fmt: skip
@@ -164,3 +164,20 @@ def test_faster_whisper_refuses_a_folder_without_a_model(tmp_path):
 
     with pytest.raises(ValueError, match="holds no model of faster-whisper"):
         load(tmp_path, "cpu", language=None, beam=5, prompt=None)
+
+
+@pytest.mark.extra("faster-whisper")
+@pytest.mark.slow
+def test_faster_whisper_hears_the_same_alone_in_a_batch_and_again(tmp_path, noise):
+    pytest.importorskip("transformers")  # its converter needs it
+    from ctranslate2.converters import TransformersConverter
+
+    from amphion_eval.models.faster import load
+
+    whisper(tmp_path / "torch")
+    TransformersConverter(str(tmp_path / "torch"), copy_files=["tokenizer.json"]).convert(str(tmp_path / "model"))
+    batch = load(tmp_path / "model", "cpu", language="en", beam=2, prompt=None)
+    given = [noise(1.0), noise(0.5, seed=1), noise(0.01)]
+    first, second, short = batch(given)
+    assert [first, second] == [batch([clip])[0] for clip in given[:2]] == batch(given)[:2]
+    assert isinstance(first, str) and "0.010 s" in short.reason

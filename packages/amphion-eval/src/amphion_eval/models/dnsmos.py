@@ -23,6 +23,7 @@ from amphion_eval.spectral import Resolution, magnitude_stft
 __all__ = ["load", "load_p808", "mel_levels", "windows"]
 
 RATE = 16000
+SHORTEST = 0.1  # s; the release repeats whatever it gets
 _SECONDS = 9.01
 _WINDOW = 144160  # samples of them
 _MEL = MelConfig(sample_rate=RATE, n_fft=321, win_length=321, hop_length=160, n_mels=120, power=2, log="none")
@@ -59,7 +60,7 @@ def load(weights: Path, device: str, *, personalized: bool = False) -> Batch:
         raw = np.mean([_polynomials(curves, run(window[None])[0]) for window in windows(clip)], axis=0)
         return dict(zip(("sig", "bak", "ovrl"), map(float, raw), strict=True))
 
-    return usable(lambda clips: [rate(clip) for clip in clips], RATE, 0.0)
+    return usable(lambda clips: [rate(clip) for clip in clips], RATE, SHORTEST)
 
 
 def load_p808(weights: Path, device: str) -> Batch:
@@ -78,7 +79,7 @@ def load_p808(weights: Path, device: str) -> Batch:
     def rate(clip: NDArray[np.float32]) -> dict[str, float]:
         return {"p808": float(np.mean([run(mel_levels(window)[None])[0, 0] for window in windows(clip)]))}
 
-    return usable(lambda clips: [rate(clip) for clip in clips], RATE, 0.0)
+    return usable(lambda clips: [rate(clip) for clip in clips], RATE, SHORTEST)
 
 
 def windows(clip: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -24,7 +24,7 @@ from amphion_eval.models.clips import in_groups, trimmed, usable
 __all__ = ["EcapaTdnn", "load", "mel_levels"]
 
 RATE = 16000
-SHORTEST = 0.5  # s; what is left after trimming
+SHORTEST = 1.0  # s; what is left after trimming
 _N_FFT, _HOP_LENGTH, _BANDS = 400, 160, 80
 
 

@@ -26,6 +26,7 @@ from amphion_eval.values import Undefined
 __all__ = ["SpeakerEncoder", "embed", "load", "mel_powers", "partials", "speech_only"]
 
 RATE = 16000
+SHORTEST = 1.0  # s; the release takes less, and embeds mostly zeros then
 _MEL = MelConfig(sample_rate=RATE, n_fft=400, win_length=400, hop_length=160, n_mels=40, power=2, log="none")
 _FRAMES = 160  # of one partial utterance, 1.6 s
 _STEP = 77  # frames between two, 1.3 a second
@@ -77,7 +78,7 @@ def load(weights: Path, device: str) -> Batch:
     kept = {name: tensor for name, tensor in tensors.items() if name not in ("similarity_weight", "similarity_bias")}
     load_weights(model, kept, str(weights))
     model.to(device).eval()
-    return usable(lambda clips: embed(model, clips), RATE, 0.03)
+    return usable(lambda clips: embed(model, clips), RATE, SHORTEST)
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from amphion_eval.models.clips import trimmed, usable
 __all__ = ["RawNet3", "load", "windows"]
 
 RATE = 16000
-SHORTEST = 0.5  # s; what is left after trimming
+SHORTEST = 1.0  # s; what is left after trimming
 _WINDOW = 48000  # samples, 3 s
 _WINDOWS = 10
 

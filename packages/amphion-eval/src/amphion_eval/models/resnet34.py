@@ -24,7 +24,7 @@ from amphion_eval.models.kaldi import log_mel
 __all__ = ["ResNet34", "load"]
 
 RATE = 16000
-SHORTEST = 0.5  # s; what is left after trimming
+SHORTEST = 1.0  # s; what is left after trimming
 _BANDS = 80
 
 

@@ -28,7 +28,7 @@ __all__ = ["EcapaHead", "WavlmEcapa", "load_ecapa", "load_xvector", "transformer
 
 EXTRA = "amphion-eval[speaker]"
 RATE = 16000
-SHORTEST = 0.5  # s; what is left after trimming
+SHORTEST = 1.0  # s; what is left after trimming
 
 _UNILM = (
     (r"^feature_extractor\.conv_layers\.(\d+)\.0\.", r"feature_extractor.conv_layers.\1.conv."),
