@@ -176,4 +176,5 @@ def test_the_list_has_a_line_for_each_and_details_on_request():
     assert names == list(known_checkpoints())
     details = "\n".join(checkpoint_lines(details=True))
     assert "trained against: period, constant_q" in details
-    assert "licence: not verified" in details
+    assert "licence: CC-BY-NC-ND-4.0" in details
+    assert all(entry.licence for entry in known_checkpoints().values())

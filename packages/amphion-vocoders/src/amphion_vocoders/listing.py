@@ -14,11 +14,12 @@ def checkpoint_lines(*, details: bool = False) -> Iterator[str]:
     """One line for each checkpoint, or with all that is known of it.
 
     Args:
-        details: also file, licence, mel, discriminators and notes.
+        details: also settings, the whole mel, discriminators and notes.
     """
     for name, entry in known_checkpoints().items():
         size = f"{entry.parameters / 1e6:.1f} M" if entry.parameters else "size in its args"
-        yield f"{name:38} {entry.family:12} {size:>17}  {_mel(entry)}  {entry.place}"
+        licence = entry.licence or "see its page"
+        yield f"{name:35} {entry.family:8} {size:>16}  {_mel(entry):35} {licence:15}  {entry.place}: {entry.weights}"
         if details:
             yield from (f"    {line}" for line in _details(entry))
 
@@ -26,14 +27,14 @@ def checkpoint_lines(*, details: bool = False) -> Iterator[str]:
 def _mel(entry: Checkpoint) -> str:
     mel: dict[str, Any] = (entry.config or {}).get("mel", {})
     if not mel:
-        return "mel in its args          "
+        return "mel in its args"
     return f"{mel['sample_rate'] / 1000:g} kHz, {mel['n_mels']} bands, hop {mel['hop_length']}"
 
 
 def _details(entry: Checkpoint) -> Iterator[str]:
     yield entry.about
     yield f"files: {entry.weights}{'' if entry.settings is None else f', {entry.settings}'}"
-    yield f"licence: {entry.licence or 'not verified, see its page'}"
+    yield f"licence: {entry.licence or 'see its page'}"
     if entry.config is not None:
         yield f"mel: {entry.config['mel']}"
     if entry.trained_against:
