@@ -138,7 +138,7 @@ def test_narrow_networks_keep_the_plain_form_to_the_bit():
 
 
 def test_short_inputs_keep_the_plain_form(monkeypatch):
-    monkeypatch.setattr(residual_blocks, "SHORTEST", 1 << 15)
+    monkeypatch.setattr(residual_blocks, "SHORTEST", 1 << 16)
     model = make("pairs").fold()
     model.synthesize(torch.randn(1, 10, 3))
     assert all(blocks._prepared is None for blocks in blocks_of(model))

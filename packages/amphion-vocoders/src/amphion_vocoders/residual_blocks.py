@@ -27,7 +27,7 @@ from amphion_core.modules.fast_convolution import (
 
 __all__ = ["Activation", "ResidualBlock", "ResidualBlocks", "Unit", "upsampled"]
 
-SHORTEST = 1 << 15
+SHORTEST = 1 << 16
 """Numbers of an input below which the plain form is as good."""
 
 GAIN = 0.95
@@ -60,6 +60,7 @@ class ResidualBlocks(nn.ModuleList):
         prepared = self._prepare(x)
         if prepared is not None:
             return prepared(x)
+        x = x.contiguous()  # after a fast stage the channels are last, which each convolution would undo for itself
         total: Tensor = self[0](x)
         for block in self[1:]:
             total = total + block(x)
