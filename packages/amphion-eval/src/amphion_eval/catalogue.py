@@ -253,7 +253,7 @@ _PESQ, _STOI = (("pesq", perceptual.EXTRA),), (("pystoi", perceptual.EXTRA),)
 _listened = partial(Metric, needs="wavs", best="higher", parameters=("max_delay",))
 
 pesq_wb = _listened(
-    "pesq_wb", perceptual.pesq_wb, unit="MOS", low=1.04, high=4.65, source="ITU-T P.862.2, 2007", requires=_PESQ
+    "pesq_wb", perceptual.pesq_wb, unit="MOS", low=1.02, high=4.65, source="ITU-T P.862.2, 2007", requires=_PESQ
 )
 pesq_nb = _listened(
     "pesq_nb", perceptual.pesq_nb, unit="MOS", low=1.0, high=4.55, source="ITU-T P.862.1, 2003", requires=_PESQ

@@ -35,7 +35,7 @@ def pesq_wb(reference: ArrayLike, estimate: ArrayLike, sample_rate: int) -> floa
         sample_rate: Hz, at least 16000; higher rates are resampled to that.
 
     Returns:
-        1.04 to 4.64, higher is better; undefined (nan) where the library finds no utterance, for silence, under
+        1.02 to 4.64, higher is better; undefined (nan) where the library finds no utterance, for silence, under
         0.25 s and below 16 kHz.
 
     Raises:
