@@ -59,7 +59,7 @@ def best_contour(frame: NDArray[np.int64], f0: _Array, score: _Array, frames: in
         top = np.flatnonzero(score == best)[::-1]  # of equals the first is set last
         base[frame[top]] = f0[top]
     steady = _without_short(_without_jumps(base))
-    joined = _prolonged(steady, starts, f0, score)
+    joined = _prolonged(steady, starts, frame, f0, score)
     return _smoothed(_without_gaps(joined))
 
 
@@ -104,7 +104,9 @@ def _sections(f0: _Array) -> list[tuple[int, int]]:
     return list(zip((np.flatnonzero(change == 1) + 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True))
 
 
-def _prolonged(f0: _Array, starts: NDArray[np.int64], candidates: _Array, score: _Array) -> _Array:
+def _prolonged(
+    f0: _Array, starts: NDArray[np.int64], frame: NDArray[np.int64], candidates: _Array, score: _Array
+) -> _Array:
     """Sections grown along candidates near their ends, and where they then overlap the better one."""
     frames = len(f0)
     grown = []
@@ -127,10 +129,9 @@ def _prolonged(f0: _Array, starts: NDArray[np.int64], candidates: _Array, score:
             merged[inside] = section.f0[inside]
             first, last = section.first, section.last
         elif not (first <= section.first and last >= section.last):
-            shared = range(section.first, last + 1)
+            shared = slice(starts[section.first], starts[last + 1])
             own, other = (
-                sum(_score(contour[i], starts, candidates, score, i) for i in shared)
-                for contour in (merged, section.f0)
+                _score(contour, frame[shared], candidates[shared], score[shared]) for contour in (merged, section.f0)
             )
             inside = slice(last if own > other else section.first, section.last + 1)
             merged[inside] = section.f0[inside]
@@ -147,8 +148,7 @@ def _grow(contour: _Array, origin: int, limit: int, step: int, starts: NDArray[n
         best = 0.0
         if len(near):
             error = np.abs(f0 - near) / f0
-            # Of equal errors the last one.
-            nearest = len(near) - 1 - int(error[::-1].argmin())
+            nearest = len(near) - 1 - int(error[::-1].argmin())  # of equal errors the last one
             best = float(near[nearest]) if error[nearest] <= _REACH else 0.0
         contour[beside] = best
         if best == 0.0:
@@ -160,10 +160,12 @@ def _grow(contour: _Array, origin: int, limit: int, step: int, starts: NDArray[n
     return end
 
 
-def _score(f0: float, starts: NDArray[np.int64], candidates: _Array, score: _Array, frame: int) -> float:
-    inside = slice(starts[frame], starts[frame + 1])
-    same = score[inside][candidates[inside] == f0]
-    return float(same.max(initial=0.0))
+def _score(contour: _Array, frame: NDArray[np.int64], candidates: _Array, score: _Array) -> float:
+    """Sum over frames of the scores of the candidates that a contour goes through."""
+    if not len(frame):
+        return 0.0
+    own = np.where(candidates == contour[frame], score, 0.0)
+    return float(np.maximum.reduceat(own, np.flatnonzero(np.r_[True, frame[1:] != frame[:-1]])).sum())
 
 
 def _without_gaps(f0: _Array) -> _Array:
