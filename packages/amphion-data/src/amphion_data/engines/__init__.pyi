@@ -3,5 +3,11 @@ from .engine import Outcome as Outcome
 from .engine import Step as Step
 from .engine import make_engine as make_engine
 from .in_process import InProcessEngine as InProcessEngine
+from .ledger import Leases as Leases
+from .ledger import Ledger as Ledger
 from .on_ray import RayEngine as RayEngine
 from .process_pool import ProcessPoolEngine as ProcessPoolEngine
+from .store import FsspecStore as FsspecStore
+from .store import LocalStore as LocalStore
+from .store import Store as Store
+from .store import open_store as open_store
