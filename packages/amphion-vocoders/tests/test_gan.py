@@ -235,7 +235,9 @@ def test_half_precision_trains_validates_and_samples(shards, tmp_path, vocoder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("vocoder", "workers"), [("hifigan", 0), ("hifigan", 2), ("bigvgan", 0), ("nsf-hifigan", 2)])
+@pytest.mark.parametrize(
+    ("vocoder", "workers"), [("hifigan", 0), ("hifigan", 2), ("vocos", 0), ("bigvgan", 0), ("nsf-hifigan", 2)]
+)
 def test_a_killed_and_resumed_training_ends_bit_for_bit_like_an_undisturbed_one(shards, tmp_path, vocoder, workers):
     recipe = values(shards, vocoder, workers=workers, ema=0.9, sample_every=0)
     check_resume(recipe, tmp_path, steps=24, save_every=4, kill_after=6)
