@@ -4,6 +4,8 @@ from .collate import pad_stack as pad_stack
 from .config import BatchConfig as BatchConfig
 from .config import DataConfig as DataConfig
 from .config import SourceConfig as SourceConfig
+from .expression import Expression as Expression
+from .expression import ExpressionError as ExpressionError
 from .loader import Loader as Loader
 from .loader import LoadError as LoadError
 from .loader import SkippedRow as SkippedRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..config import Config
 
@@ -21,6 +21,8 @@ class SourceConfig(Config):
         max_duration: longest clip, s; None for no bound.
         speakers: only these; empty takes all.
         languages: only these; empty takes all.
+        where: a condition that rows have to meet, such as `dnsmos >= 3.2 and characters > 4`; its columns are those of
+            `ShardSet.column`, and `amphion_core.data.Expression` says how it is written. Empty takes all.
     """
 
     path: str
@@ -29,6 +31,16 @@ class SourceConfig(Config):
     max_duration: float | None = None
     speakers: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    where: str = ""
+
+    @field_validator("where")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        if value.strip():
+            from amphion_core.data.expression import Expression  # numpy, which reading most recipes does not need
+
+            Expression(value)
+        return value.strip()
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

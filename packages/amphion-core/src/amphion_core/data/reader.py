@@ -16,6 +16,7 @@ import numpy as np
 from amphion_core.audio import AudioError, load
 from amphion_core.data.columns import Labels, Strings
 from amphion_core.data.config import SourceConfig
+from amphion_core.data.expression import Expression, has_values, unknown_columns
 from amphion_core.data.handles import Handles
 from amphion_core.data.mixing import EmptySetError
 from amphion_core.data.record import Drop, Record
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
 
     from amphion_core.data.index import Place
 
-__all__ = ["ShardSet", "open_source"]
+__all__ = ["COLUMNS", "ShardSet", "open_source"]
+
+COLUMNS = ("key", "duration", "sample_rate", "speaker", "language", "characters", "text")
+"""Columns that every set has, beside the numbers in `ShardSet.extras`."""
 
 
 class ShardSet(Sequence[Record]):
@@ -234,6 +238,25 @@ class ShardSet(Sequence[Record]):
             keep &= mask
         return self.take(np.flatnonzero(keep))
 
+    def where(self, condition: str) -> ShardSet:
+        """Those rows that meet a condition on columns, such as `dnsmos >= 3.2 and language in ("en", "de")`.
+
+        Args:
+            condition: see `amphion_core.data.Expression`. Columns that the indices don't have are read from the JSON
+                of every row.
+
+        Raises:
+            ExpressionError: the condition can't be read, or does not fit its columns.
+            LookupError: no row has a value of a column that it asks for.
+        """
+        expression = Expression(condition)
+        columns = {name: self.column(name) for name in expression.columns}
+        if absent := [name for name, values in columns.items() if not has_values(values)]:
+            raise LookupError(unknown_columns(absent, {*COLUMNS, *self.extras}))
+        if not columns:  # a condition without columns, such as True
+            columns = {"duration": self.durations}
+        return self.select(mask=expression.mask(columns))
+
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> ShardSet:
         """Rows by number, in the given order.
 
@@ -332,7 +355,12 @@ def open_source(source: SourceConfig, *, workers: int = 1) -> ShardSet:
     taken = shards
     for condition in conditions.values():
         taken = taken.select(**condition)
+    if source.where and len(taken):
+        taken = taken.where(source.where)
     if not len(taken):
-        each = "; ".join(f"{words}: {len(shards.select(**c))} pass" for words, c in conditions.items())
+        passing = {words: len(shards.select(**condition)) for words, condition in conditions.items()}
+        if source.where and len(shards):
+            passing[f"where {source.where}"] = len(shards.where(source.where))
+        each = "; ".join(f"{words}: {count} pass" for words, count in passing.items())
         raise EmptySetError(f"no row of {source.path} is left of {len(shards)}: {each or 'the set is empty'}")
     return taken
