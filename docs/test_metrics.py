@@ -14,6 +14,7 @@ HERE = Path(__file__).parent / "metrics"
 sys.path.insert(0, str(HERE))
 HEADINGS = ["What it says", "When it lies", "Range and direction", "How it is computed here", "Source", "Example"]
 BEST = {"lower": "lower is better", "higher": "higher is better", "zero": "0 is best", "one": "1 is best"}
+BEST |= {"none": "it describes, neither end is best"}
 OWN = [name for name in available() if find(name).function.__module__.startswith("amphion_eval")]
 
 

@@ -119,8 +119,9 @@ def chart(name: str, shown: dict[str, float | None], unit: str, best: str) -> st
         best: which end is best.
     """
     finite = [value for value in shown.values() if value is not None and math.isfinite(value)]
-    ideal = {"lower": min([0.0, *finite]), "higher": max(finite, default=1.0), "zero": 0.0, "one": 1.0}[best]
-    low, high = min([*finite, ideal], default=0.0), max([*finite, ideal], default=1.0)
+    ideal = {"lower": min([0.0, *finite]), "higher": max(finite, default=1.0), "zero": 0.0, "one": 1.0}.get(best)
+    ends = finite if ideal is None else [*finite, ideal]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
     span = (high - low) or 1.0
     width, left, right, line, top = 650, 130, 545, 24, 12
     height = top + line * len(shown) + 26
@@ -136,7 +137,8 @@ def chart(name: str, shown: dict[str, float | None], unit: str, best: str) -> st
         f'<rect width="{width}" height="{height}" rx="8" fill="#fff"/>',  # legible on dark pages too
     ]
     bottom = top + line * len(shown)
-    parts.append(f'<line x1="{x(ideal):.1f}" x2="{x(ideal):.1f}" y1="{top}" y2="{bottom}" stroke-dasharray="3 3"/>')
+    if ideal is not None:
+        parts.append(f'<line x1="{x(ideal):.1f}" x2="{x(ideal):.1f}" y1="{top}" y2="{bottom}" stroke-dasharray="3 3"/>')
     for row, (change, value) in enumerate(shown.items()):
         y = top + row * line + line // 2
         label = CHANGES.get(change, "the recording")
@@ -146,7 +148,9 @@ def chart(name: str, shown: dict[str, float | None], unit: str, best: str) -> st
             parts.append(f'<circle class="d" cx="{x(value):.1f}" cy="{y}" r="5"/>')
         text = "undefined" if value is None else number(value)
         parts.append(f'<text class="v" x="{right + 14}" y="{y + 4}">{text}</text>')
-    caption = f"{name}{f' in {unit}' if unit else ''}; dashed: the best value" + (" here" if best == "higher" else "")
+    caption = f"{name}{f' in {unit}' if unit else ''}"
+    if ideal is not None:
+        caption += "; dashed: the best value" + (" here" if best == "higher" else "")
     parts.append(f'<text x="{left}" y="{height - 8}">{escape(caption)}</text></svg>\n')
     return "".join(parts)
 

@@ -315,13 +315,11 @@ squim_stoi = _rated("squim_stoi", quality.squim_stoi, "squim-objective", unit=""
 squim_pesq = _rated("squim_pesq", quality.squim_pesq, "squim-objective", low=1.0, high=5.0)
 squim_si_sdr = _rated("squim_si_sdr", quality.squim_si_sdr, "squim-objective", unit="dB")
 squim_mos = _rated("squim_mos", quality.squim_mos, "squim-subjective", needs="pair_model", low=1.0, high=5.0)
-# descriptive: neither end is best, so it is said to be that of a clip in which somebody speaks all the time
-speech_share = _rated("speech_share", quality.speech_share, "silero-vad", unit="", low=0.0, high=1.0, best="one")
+speech_share = _rated("speech_share", quality.speech_share, "silero-vad", unit="", low=0.0, high=1.0, best="none")
 
 _BS1770 = "ITU-R BS.1770-4, 2015"
 
-# descriptive: "zero" stands for full scale, which no clip should reach
-loudness = Metric("loudness", levels.loudness, needs="clip", unit="LUFS", best="zero", source=_BS1770)
+loudness = Metric("loudness", levels.loudness, needs="clip", unit="LUFS", best="none", source=_BS1770)
 loudness_difference = Metric(
     "loudness_difference", levels.loudness_difference, needs="clips", unit="LU", best="zero", source=_BS1770
 )

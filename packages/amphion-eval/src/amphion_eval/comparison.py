@@ -35,7 +35,8 @@ class Contrast:
         metric: name.
         label: of the metric with its parameters.
         unit: of the difference.
-        best: which end of the metric is best; for `zero` and `one`, distances from there are compared.
+        best: which end of the metric is best; for `zero` and `one`, distances from there are compared;
+            with `none` no system is called better.
         first: name of one system.
         second: name of the other.
         n: items on which both have a finite value.
@@ -222,7 +223,7 @@ def _contrast(column: Column, first: Report, second: Report, permutations: int, 
     test = permutation_test(*arrays, permutations=permutations, seed=seed)
     one, two = float(counts_a.sum() / totals_a.sum()), float(counts_b.sum() / totals_b.sum())
     gains = counts_a / totals_a - counts_b / totals_b
-    gains = gains if definition["best"] == "higher" else -gains
+    gains = gains if definition["best"] in ("higher", "none") else -gains
     effect = cohens_d(gains)
     return Contrast(
         **about,
@@ -277,7 +278,7 @@ def _judged(contrasts: Sequence[Contrast]) -> list[Contrast]:
     judged = []
     for contrast, adjusted in zip(contrasts, holm([contrast.p for contrast in contrasts]), strict=True):
         better = None
-        if adjusted is not None and adjusted < LEVEL and contrast.difference:
+        if contrast.best != "none" and adjusted is not None and adjusted < LEVEL and contrast.difference:
             first = (contrast.difference > 0) == (contrast.best == "higher")
             better = contrast.first if first else contrast.second
         judged.append(Contrast(**{**vars(contrast), "p_adjusted": adjusted, "better": better}))

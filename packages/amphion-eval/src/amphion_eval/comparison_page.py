@@ -77,7 +77,7 @@ def _pictures(comparison: Comparison) -> str:
 def _interval(contrast: Contrast) -> Interval:
     """A difference turned so that right is better for the first."""
     assert contrast.difference is not None
-    turn = 1.0 if contrast.best == "higher" else -1.0
+    turn = 1.0 if contrast.best in ("higher", "none") else -1.0
     ends = contrast.interval or (contrast.difference, contrast.difference)
     low, high = sorted(turn * end for end in ends)
     name = f"{contrast.first} against {contrast.second}"

@@ -61,7 +61,8 @@ _WITHOUT_REFERENCE = frozenset(
     {"clip", "clip_model", "clip_sets", "text_model", "texts", "prompt_model", "reconstruction_model"}
 )
 
-Best = Literal["lower", "higher", "zero", "one"]
+Best = Literal["lower", "higher", "zero", "one", "none"]
+"""Which end is best; `none` where the metric describes and does not judge."""
 
 _METHODS: dict[Needs, Callable[[PairAnalysis], Any]] = {
     "f0": PairAnalysis.f0,

@@ -27,7 +27,7 @@ __all__ = [
     "undefined_reasons",
 ]
 
-ARROWS = {"lower": "↓", "higher": "↑", "zero": "→ 0", "one": "→ 1"}
+ARROWS = {"lower": "↓", "higher": "↑", "zero": "→ 0", "one": "→ 1", "none": ""}
 """Which end is best."""
 
 _HEAD = ["metric", "best", "unit", "value", "95 % interval", "std", "n", "undefined"]
@@ -150,7 +150,7 @@ def _told_apart(column: Column, columns: Sequence[Column]) -> Column:
 def best_of(summaries: Sequence[Summary | None], definition: Mapping[str, Any]) -> list[int]:
     """Positions of the best figures; all of them where they tie, none where there is nothing to compare."""
     figures = {place: s.figure for place, s in enumerate(summaries) if s is not None and s.figure is not None}
-    if len(figures) < 2:
+    if len(figures) < 2 or definition["best"] == "none":
         return []
     costs = {place: cost(value, definition) for place, value in figures.items()}
     least = min(costs.values())
@@ -158,9 +158,9 @@ def best_of(summaries: Sequence[Summary | None], definition: Mapping[str, Any]) 
 
 
 def cost(value: float, definition: Mapping[str, Any]) -> float:
-    """A value turned so that lower is better."""
+    """A value turned so that lower is better; one that describes only, so that the highest comes last."""
     best = definition["best"]
-    if best == "higher":
+    if best in ("higher", "none"):
         return -value
     if best == "lower":
         return value
