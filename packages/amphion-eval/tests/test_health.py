@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from amphion_core.weights import Weights
 from amphion_eval import health
 from amphion_eval.metric import available
 from amphion_eval.settings import TRACKERS
-from amphion_eval.weights import Weights
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from amphion_core.weights import Weights
 from amphion_eval.cli import app
 from amphion_eval.metric import Metric, available, resolve
 from amphion_eval.model import Model
 from amphion_eval.models import audio_catalogue, catalogue
 from amphion_eval.protocols import PROTOCOLS, choose, find_protocol, lacking
 from amphion_eval.settings import Settings
-from amphion_eval.weights import Weights
 
 NAMES = ("vocoder", "codec", "tts", "zero-shot-tts", "seed-tts-eval", "vc", "svc", "tta")
 

@@ -1,9 +1,9 @@
+from amphion_core.weights import Weights
 from amphion_eval.metric import Metric, resolve
 from amphion_eval.model import Model
 from amphion_eval.provenance import definition, provenance
 from amphion_eval.report import ClipRecord, Item
 from amphion_eval.settings import Settings
-from amphion_eval.weights import Weights
 
 
 def said_of(names, models=None, **settings):

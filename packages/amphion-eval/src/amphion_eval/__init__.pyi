@@ -34,6 +34,7 @@ from .levels import loudness as loudness
 from .levels import loudness_difference as loudness_difference
 from .metric import Metric as Metric
 from .model import Model as Model
+from .model import Weights as Weights
 from .normalization import normalize as normalize
 from .page import write_page as write_page
 from .pairing import Clip as Clip
@@ -87,4 +88,3 @@ from .values import SetFigure as SetFigure
 from .values import Undefined as Undefined
 from .waveform import si_sdr as si_sdr
 from .waveform import si_snr as si_snr
-from .weights import Weights as Weights

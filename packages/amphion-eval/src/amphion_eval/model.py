@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from amphion_eval.weights import Weights
+from amphion_core.weights import Weights
 
-__all__ = ["Batch", "Model", "Takes"]
+__all__ = ["Batch", "Model", "Takes", "Weights"]
 
 Takes = Literal["clip", "text", "pair"]
 """A clip (T,) float32 at the model's rate; a text; or two clips, reference first."""

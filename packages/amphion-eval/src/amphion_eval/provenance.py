@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from amphion_core.weights import Weights
 from amphion_eval.__about__ import __version__
 from amphion_eval.identity import versions
 from amphion_eval.metric import OF_SETS, Metric
 from amphion_eval.model import Model
 from amphion_eval.report import Item
 from amphion_eval.settings import Settings
-from amphion_eval.weights import Weights
 
 __all__ = ["definition", "provenance"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from amphion_core.weights import Weights
 from amphion_eval.model import Batch, Model
 from amphion_eval.settings import Settings
-from amphion_eval.weights import Weights
 
 __all__ = [
     "AUDIO_EMBEDDINGS",

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from amphion_core.speech.releases import DNSMOS_P835, DNSMOS_P835_PERSONALIZED, GE2E
+from amphion_core.weights import Weights
 from amphion_eval.model import Batch, Model
 from amphion_eval.settings import Settings
-from amphion_eval.weights import Weights
 
 __all__ = [
     "QUALITY",
@@ -33,28 +34,8 @@ _FASTER_FILES = ("*.json", "*.txt", "model.bin")
 
 _MOS_INSTALL = "pip install 'amphion-eval[mos]'"
 _SPEECHMOS = partial(Weights, "speechmos", package="speechmos", licence="MIT", install=_MOS_INSTALL)
-_P835 = _SPEECHMOS(
-    "dnsmos_models/sig_bak_ovr.onnx", sha256="269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
-)
 _P808 = _SPEECHMOS(
     "dnsmos_models/model_v8.onnx", sha256="9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91"
-)
-_PERSONALIZED = Weights(
-    "speechmos-personalized",
-    "pdnsmos_models/sig_bak_ovr.onnx",
-    package="speechmos",
-    licence="MIT",
-    install=_MOS_INSTALL,
-    sha256="9e3a197449ca2177f0997afec3bd6b890117ce2f17b89d6eea7fa0d47272c81c",
-)
-_GE2E = Weights(
-    "resemblyzer",
-    "pretrained.pt",
-    package="resemblyzer",
-    sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
-    url="https://pypi.org/project/Resemblyzer",
-    licence="Apache-2.0",
-    install="pip install --no-deps resemblyzer (only its file is read)",
 )
 _WAVLM_ECAPA = Weights(
     "wavlm-large-ecapa",
@@ -99,7 +80,7 @@ _SQUIM_SUBJECTIVE = Weights(
 def _load_ge2e(device: str) -> Batch:
     from amphion_eval.models.ge2e import load
 
-    return load(_GE2E.locate(), device)
+    return load(GE2E.locate(), device)
 
 
 def _load_wavlm_ecapa(device: str, *, trim: bool) -> Batch:
@@ -135,7 +116,7 @@ def _load_xvector(device: str, *, weights: Weights) -> Batch:
 def _load_p835(device: str, *, personalized: bool) -> Batch:
     from amphion_eval.models.dnsmos import load
 
-    return load((_PERSONALIZED if personalized else _P835).locate(), device, personalized=personalized)
+    return load((DNSMOS_P835_PERSONALIZED if personalized else DNSMOS_P835).locate(), device, personalized=personalized)
 
 
 def _load_p808(device: str) -> Batch:
@@ -225,7 +206,7 @@ SPEAKERS: Mapping[str, Model] = {
         Model(
             "resemblyzer",
             _load_ge2e,
-            weights=(_GE2E,),
+            weights=(GE2E,),
             requires=(*_SPEAKER, ("webrtcvad", "amphion-eval[speaker]")),
             licence="Apache-2.0",
             source="Wan et al., GE2E, 2018, arXiv:1710.10467; package resemblyzer",
@@ -318,7 +299,7 @@ QUALITY: Mapping[str, Model] = {
         Model(
             "dnsmos-p835",
             partial(_load_p835, personalized=False),
-            weights=(_P835,),
+            weights=(DNSMOS_P835,),
             requires=_ONNX,
             licence="MIT",
             source="Reddy et al., 2022, arXiv:2110.01763",
@@ -326,7 +307,7 @@ QUALITY: Mapping[str, Model] = {
         Model(
             "dnsmos-p835-personalized",
             partial(_load_p835, personalized=True),
-            weights=(_PERSONALIZED,),
+            weights=(DNSMOS_P835_PERSONALIZED,),
             requires=_ONNX,
             licence="MIT",
             source="Reddy et al., 2022, arXiv:2110.01763",
