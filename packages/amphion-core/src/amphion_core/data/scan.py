@@ -83,9 +83,13 @@ def scan(
     return builder, drops
 
 
+def reading(path: Path) -> contextlib.AbstractContextManager[tuple[int, Read]]:
+    """Size of a plain tar, and how to read it, for a `with` block."""
+    return _reading(path)
+
+
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[tuple[int, Read]]:
-    """Size of a plain tar, and how to read it."""
+def _reading(path: Path) -> Iterator[tuple[int, Read]]:
     with path.open("rb", buffering=0) as file:
 
         def read(offset: int, count: int) -> bytes:
