@@ -64,8 +64,43 @@ def test_an_unknown_corpus_names_the_known_ones(tmp_path):
     assert "libritts-r, ljspeech, m4singer" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["prepare", "rows", "stats", "check", "corpora"])
+@pytest.mark.parametrize(
+    "command",
+    ["prepare", "rows", "stats", "check", "corpora", "shard", "merge", "filter", "repack", "sample", "export"],
+)
 def test_help_has_an_example(command):
     done = amphion_data(command, "--help")
     assert done.returncode == 0
     assert f"amphion-data {command}" in done.stdout
+
+
+@pytest.mark.slow
+def test_shards_can_be_merged_filtered_repacked_sampled_and_exported(shards, tmp_path, tone, write):
+    write(tmp_path / "mine" / "one.wav", seconds=0.4)
+    (tmp_path / "mine" / "one.txt").write_text("One.")
+    one = ("--workers", 1)
+    assert "1 rows in = 1 kept" in amphion_data("shard", tmp_path / "mine", tmp_path / "own", *one).stdout
+    merged = amphion_data("merge", shards, tmp_path / "own", tmp_path / "both", *one)
+    assert "8 rows in = 8 kept + 0 dropped" in merged.stdout, merged.stderr
+    kept = amphion_data("filter", tmp_path / "both", tmp_path / "long", "duration < 0.3 and characters > 4", *one)
+    assert "8 rows in = 7 kept + 1 dropped" in kept.stdout, kept.stderr
+    packed = amphion_data("repack", tmp_path / "long", tmp_path / "packed", "--order", "duration", *one)
+    assert "7 rows in = 7 kept" in packed.stdout, packed.stderr
+    assert "0 faults" in amphion_data("check", tmp_path / "packed", *one).stdout
+    assert "3 rows in" in amphion_data("sample", tmp_path / "packed", tmp_path / "page.html", "--count", 3).stdout
+    exported = amphion_data("export", "emilia", tmp_path / "packed", tmp_path / "emilia", "--language", "en", *one)
+    assert "7 rows in = 7 kept" in exported.stdout, exported.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("merge", "only"), "name one source at least"),
+        (("merge", "a", "b", "--on-duplicate", "keep"), "is one of drop, fail"),
+        (("export", "tape", "a", "b"), "is one of emilia, lhotse, hf-audiofolder, hf-parquet"),
+    ],
+)
+def test_wrong_usage_is_said_with_what_is_possible(arguments, words):
+    done = amphion_data(*arguments)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())

@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from amphion_core.cli import make_app, run
+from amphion_data import cli_tools
 
 __all__ = ["app", "main"]
 
 app = make_app("Corpora, shards and speech in the wild.")
+cli_tools.register(app)
 
 
 @app.command()

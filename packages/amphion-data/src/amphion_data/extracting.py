@@ -12,7 +12,7 @@ from amphion_core.data import escape_key
 from amphion_core.data.record import AUDIO_FIELDS
 from amphion_data.parts import open_parts
 
-__all__ = ["extract"]
+__all__ = ["extract", "file_name"]
 
 _LONGEST_NAME = 200  # bytes, without the ending; file systems take 255
 
@@ -53,7 +53,7 @@ def extract(
             if limit is not None and len(written) >= limit:
                 return
             row = shards.utterance(number)
-            name = _file_name(row.id)
+            name = file_name(row.id)
             if name in written:
                 raise ValueError(f"two rows have the id {row.id!r}; extract one set at a time")
             written.add(name)
@@ -68,7 +68,8 @@ def extract(
             yield path
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """The name of a file for an id, without its ending: escaped; where it is too long, cut and marked by a digest."""
     escaped = escape_key(name)
     if len(escaped.encode()) <= _LONGEST_NAME:
         return escaped

@@ -1,0 +1,324 @@
+"""Manifests of millions of rows as columns: read once in parallel, kept beside the file, searched in seconds.
+
+A manifest is JSON lines, each an utterance or any object with an id. Its columns go to `NAME.jsonl.columns`, an
+archive of plain arrays (npz) that is made anew when the manifest has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from amphion_core.atomic import atomic_writer
+from amphion_core.data import Expression
+from amphion_core.data.columns import Labels, Strings
+from amphion_core.data.expression import unknown_columns
+from amphion_core.data.index import probe
+from amphion_core.data.workers import end_with_parent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Fault", "ManifestColumns", "Piece", "index_manifest", "map_pieces", "read_piece"]
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1
+_PIECE = 16 << 20  # bytes of a manifest that one process reads at a time
+_LEAST, _FEW = 100, 0.5  # texts of a piece of which more than so many and more than this share differ are no labels
+_DECODE: Callable[[Any, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # not in stubs
+_OWN = frozenset({"id", "audio", "text", "extra"})
+
+Fault = tuple[int, str]
+"""Where a line that is no row begins, bytes, and what is wrong with it."""
+
+
+@dataclass
+class Piece:
+    """The rows of a stretch of a manifest.
+
+    Attributes:
+        offsets: (N,) where each line begins, bytes; `sizes` how long it is, without its end.
+        ids: (N,) ids.
+        columns: numbers, with nan or a mask value where missing, and labels.
+        texts: columns that were asked for by name and are neither numbers nor labels.
+        left: names of columns that are neither, so that no other piece may have them.
+        faults: lines that are no rows.
+    """
+
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    ids: Strings
+    columns: dict[str, NDArray[Any] | Labels] = field(default_factory=dict)
+    texts: dict[str, list[Any]] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    faults: list[Fault] = field(default_factory=list)
+
+
+class ManifestColumns:
+    """Columns of a manifest; made by `index_manifest`.
+
+    Args:
+        path: the manifest.
+        whole: its rows.
+    """
+
+    def __init__(self, path: Path, whole: Piece) -> None:
+        self.path, self.offsets, self.sizes = path, whole.offsets, whole.sizes
+        self.ids, self.columns, self.faults = whole.ids, whole.columns, whole.faults
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def column(self, name: str) -> Sequence[Any] | NDArray[Any]:
+        """One value of each row.
+
+        Raises:
+            LookupError: there is no such column here; texts of which there are many are not kept.
+        """
+        if name in ("key", "id"):
+            return self.ids
+        if name not in self.columns:
+            raise LookupError(unknown_columns([name], ["key", *self.columns]))
+        return self.columns[name]
+
+    def where(self, condition: str) -> NDArray[np.bool_]:
+        """(N,) where the rows meet a condition; see `amphion_core.data.Expression`."""
+        expression = Expression(condition)
+        columns = {name: self.column(name) for name in expression.columns}
+        return expression.mask(columns or {"key": self.ids})
+
+
+def index_manifest(path: str | Path, *, workers: int | None = None) -> ManifestColumns:
+    """The columns of a manifest, from the file beside it or, where that is absent or stale, made and kept there.
+
+    Args:
+        path: JSON lines.
+        workers: processes; None takes one for each core.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no line of it is a row.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no manifest at {path}")
+    state, kept = f"{_VERSION}-{probe(path)}", path.with_name(path.name + ".columns")
+    found = _load(path, kept, state)
+    if found is not None:
+        return found
+    pieces = list(map_pieces(read_piece, path, (), workers=workers))
+    whole = _joined(pieces)
+    if not len(whole.offsets):
+        where = f"; the first, at byte {whole.faults[0][0]}: {whole.faults[0][1]}" if whole.faults else ""
+        raise ValueError(f"no line of {path} is a row, of {len(whole.faults)}{where}")
+    try:
+        _save(kept, whole, state)
+    except OSError as error:
+        log.info("the columns of %s can't be kept: %s", path, error)
+    return ManifestColumns(path, whole)
+
+
+def map_pieces(
+    function: Callable[..., Any], path: Path, arguments: Sequence[Any], *, workers: int | None = None
+) -> Iterator[Any]:
+    """`function(path, start, end, *arguments)` for stretches of a file that begin and end with lines, in order."""
+    size = path.stat().st_size
+    count = max(1, -(-size // _PIECE))
+    bounds = [size * k // count for k in range(count + 1)]
+    calls = [(path, start, end, *arguments) for start, end in itertools.pairwise(bounds)]
+    workers = min(workers or os.cpu_count() or 1, len(calls))
+    if workers <= 1:
+        for call in calls:
+            yield function(*call)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
+        yield from pool.map(function, *zip(*calls, strict=True))
+
+
+def read_piece(path: Path, start: int, end: int, wanted: Sequence[str] = ()) -> Piece:
+    """The rows whose lines begin in [start, end).
+
+    Args:
+        path: the manifest.
+        start: bytes.
+        end: bytes.
+        wanted: columns that are kept even where they are texts of which there are many.
+    """
+    data, start = _lines(path, start, end)
+    raw = data.split(b"\n")
+    sizes = np.fromiter(map(len, raw), np.int64, len(raw))
+    begins = start + np.concatenate([[0], np.cumsum(sizes[:-1] + 1)])
+    rows, numbers, faults = [], [], list[Fault]()
+    try:
+        texts: Sequence[str | bytes] = data.decode().split("\n")
+    except UnicodeDecodeError:
+        texts = raw
+    for number, text in enumerate(texts):
+        try:
+            row, stop = _DECODE(text, 0)
+            if stop != len(text) or type(row) is not dict:
+                row = _odd(text)
+        except (StopIteration, TypeError, ValueError, RecursionError):
+            if not text.strip():
+                continue
+            row = _odd(text)
+        if isinstance(row, str):
+            faults.append((int(begins[number]), row))
+        elif not isinstance(row.get("id"), str) or not row["id"]:
+            faults.append((int(begins[number]), "no id, which has to be a text"))
+        else:
+            rows.append(row)
+            numbers.append(number)
+    piece = Piece(begins[numbers], sizes[numbers].astype(np.int32), Strings.of([row["id"] for row in rows]))
+    piece.faults = faults
+    _fill(piece, rows, frozenset(wanted))
+    return piece
+
+
+def _lines(path: Path, start: int, end: int) -> tuple[bytes, int]:
+    """The lines that begin in a stretch, without the end of the last, and where they begin."""
+    with path.open("rb") as file:
+        if start:
+            file.seek(start - 1)
+            start += len(file.readline()) - 1
+        elif file.read(3) == b"\xef\xbb\xbf":
+            start = 3
+        if start >= end:
+            return b"", start
+        file.seek(start)
+        data = file.read(end - start)
+        if not data.endswith(b"\n"):
+            data += file.readline()
+    return data.removesuffix(b"\n"), start
+
+
+def _odd(text: str | bytes) -> dict[str, Any] | str:
+    """A line that is not simply one object: the object in white space, or what is wrong."""
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON: {error}"
+    return row if isinstance(row, dict) else f"expected a JSON object, found {type(row).__name__}"
+
+
+def _fill(piece: Piece, rows: Sequence[Mapping[str, Any]], wanted: frozenset[str]) -> None:
+    """The columns of rows; those of `extra` go by their own names, and `characters` is the length of the text."""
+    texts = [row.get("text") for row in rows]
+    piece.columns["characters"] = np.array([len(t) if isinstance(t, str) else 0 for t in texts], np.int32)
+    for name in wanted & {"text", "audio"}:
+        piece.texts[name] = [value if isinstance(value := row.get(name), str) else None for row in rows]
+    extras = [extra if type(extra := row.get("extra")) is dict else {} for row in rows]
+    for source, own in ((rows, _OWN), (extras, _OWN | {"characters"})):
+        names: set[str] = set()
+        for keys in set(map(tuple, source)):
+            names.update(keys)
+        for name in sorted(names - own):
+            if name not in piece.columns:
+                _add(piece, name, [row.get(name) for row in source], name in wanted)
+
+
+def _add(piece: Piece, name: str, values: list[Any], wanted: bool) -> None:
+    kinds = set(map(type, values))
+    complete = type(None) not in kinds
+    kinds.discard(type(None))
+    if kinds == {str}:
+        places: dict[str, int] = {}
+        codes = [-1 if value is None else places.setdefault(value, len(places)) for value in values]
+        if len(places) <= max(_LEAST, _FEW * len(values)):
+            piece.columns[name] = Labels(np.array(codes, np.int32), list(places))
+            return
+    elif kinds == {int} and complete and max(map(abs, values)) < 2**31:
+        piece.columns[name] = np.array(values, np.int32)
+        return
+    elif kinds and kinds <= {int, float}:
+        with contextlib.suppress(OverflowError):
+            piece.columns[name] = np.array(values, np.float64)  # None becomes nan
+            return
+    if kinds:
+        piece.left.add(name)
+        if wanted:
+            piece.texts[name] = values
+
+
+def _joined(pieces: list[Piece]) -> Piece:
+    """All pieces as one; a column that is of two kinds in two pieces is left out."""
+    lengths = [len(piece.offsets) for piece in pieces]
+    whole = Piece(
+        np.concatenate([piece.offsets for piece in pieces]),
+        np.concatenate([piece.sizes for piece in pieces]),
+        Strings.concatenated([piece.ids for piece in pieces]),
+        faults=[fault for piece in pieces for fault in piece.faults],
+    )
+    for piece in pieces:
+        piece.ids = Strings.of([])
+    left = {name for piece in pieces for name in piece.left}
+    for name in sorted({name for piece in pieces for name in piece.columns} - left):
+        parts = [piece.columns.pop(name, None) for piece in pieces]
+        kinds = {type(part) for part in parts if part is not None}
+        if kinds == {Labels}:
+            whole.columns[name] = _joined_labels([p if isinstance(p, Labels) else None for p in parts], lengths)
+        elif len(kinds) == 1:
+            whole.columns[name] = np.concatenate(
+                [p if isinstance(p, np.ndarray) else np.full(n, np.nan) for p, n in zip(parts, lengths, strict=True)]
+            )
+    return whole
+
+
+def _joined_labels(parts: Sequence[Labels | None], lengths: Sequence[int]) -> Labels:
+    places: dict[str, int] = {}
+    codes = []
+    for part, length in zip(parts, lengths, strict=True):
+        if part is None:
+            codes.append(np.full(length, -1, np.int32))
+            continue
+        table = np.array([places.setdefault(word, len(places)) for word in part.names] + [-1], np.int32)
+        codes.append(table[part.codes])
+    return Labels(np.concatenate(codes), list(places))
+
+
+def _save(kept: Path, whole: Piece, state: str) -> None:
+    arrays: dict[str, NDArray[Any]] = {"offsets": whole.offsets, "sizes": whole.sizes}
+    arrays |= {"id_offsets": whole.ids.offsets, "id_bytes": whole.ids.blob}
+    labels: dict[str, list[str]] = {}
+    for name, column in whole.columns.items():
+        if isinstance(column, Labels):
+            labels[name] = column.names
+            arrays[f"label:{name}"] = column.codes
+        else:
+            arrays[f"number:{name}"] = column
+    head = json.dumps({"state": state, "labels": labels, "faults": whole.faults})
+    arrays["head"] = np.frombuffer(head.encode(), np.uint8)
+    with atomic_writer(kept) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def _load(path: Path, kept: Path, state: str) -> ManifestColumns | None:
+    try:
+        with kept.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            head = json.loads(arrays["head"].tobytes())
+            if head["state"] != state:
+                return None
+            ids = Strings(arrays["id_offsets"], arrays["id_bytes"])
+            whole = Piece(arrays["offsets"], arrays["sizes"], ids, faults=[(at, words) for at, words in head["faults"]])
+            for name in arrays.files:
+                kind, _, own = name.partition(":")
+                if kind == "number":
+                    whole.columns[own] = arrays[name]
+                elif kind == "label":
+                    whole.columns[own] = Labels(arrays[name], head["labels"][own])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return ManifestColumns(path, whole)
