@@ -1,5 +1,6 @@
 """The loader: the same batches from any number of processes, exact resume, failures that say what failed."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -274,6 +275,7 @@ import numpy as np
 from amphion_core.data import BatchConfig, Batches, Loader
 
 stopped = []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
 if sys.argv[1] == "term":
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 loader = Loader(lambda s, i, g: i, Batches([np.ones(10)], BatchConfig(size=2)), list, workers=2, start_method="fork")
@@ -308,7 +310,11 @@ def test_a_signal_to_the_whole_group_ends_the_processes_by_the_main_one_without_
     children = [int(pid) for pid in process.stdout.readline().split()]
     os.killpg(process.pid, number)  # as a terminal or a job scheduler does
     began = time.monotonic()
-    output, errors = process.communicate(timeout=60)
+    try:
+        output, errors = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, errors
     assert output.startswith("position")
     assert errors == ""
