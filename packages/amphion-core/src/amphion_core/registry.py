@@ -19,13 +19,15 @@ GROUPS = (
     "recipes",
     "checkpoints",
     "judges",
+    "stages",
     "commands",
 )
 """The kinds of component; the entry-point group of a kind is `amphion.KIND`.
 
 The value of a `checkpoints` entry is a function from a name to a loaded model, or to None where it knows none; the
 entry's name is the kind of model. The value of a `judges` entry is a function from names of metrics to a
-`amphion_core.training.task.Judge`; the trainer takes the one called `metrics`.
+`amphion_core.training.task.Judge`; the trainer takes the one called `metrics`. The value of a `stages` entry is a
+function that makes a part of the pipeline of amphion-data; its name is KIND-NAME, such as `vad-silero`.
 """
 
 AVAILABLE: Mapping[str, str] = {

@@ -9,6 +9,7 @@ import typer
 
 from amphion_core.cli import make_app, run
 from amphion_data import cli_tools
+from amphion_data.cli_emilia import add_commands
 
 __all__ = ["app", "main"]
 
@@ -203,6 +204,9 @@ def _options(items: list[str]) -> dict[str, str]:
     if wrong:
         raise ValueError(f"--option takes NAME=VALUE, got {', '.join(wrong)}")
     return {name: value for name, _, value in pairs}
+
+
+add_commands(app)
 
 
 def main() -> None:

@@ -1,0 +1,192 @@
+"""What is said: nothing, texts that are given, faster-whisper, or Whisper of transformers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from amphion_core.config import Config
+from amphion_core.extras import require
+from amphion_data.engines.store import Store, open_store
+from amphion_data.pipe.stages import Clip, Transcript
+
+__all__ = ["FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none"]
+
+_TIME = re.compile(r"(\d+):(\d+):(\d+)[,.](\d+)\s*-->\s*(\d+):(\d+):(\d+)[,.](\d+)")
+
+
+class NoText:
+    """No text; what the text decides is not asked."""
+
+    identity = "none"
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript | None]:
+        """See `Recogniser.transcribe`."""
+        return [None] * len(clips)
+
+
+class GivenOptions(Config):
+    """`folder`: where the texts are, beside the recordings or elsewhere under the same names."""
+
+    folder: str
+
+
+class GivenTexts:
+    """Texts that stand in `NAME.jsonl`, `NAME.json` (start, end, text and maybe language) or `NAME.srt`.
+
+    `NAME` is that of the recording with or without its ending. A text belongs to the segment that its middle lies in.
+    """
+
+    identity = "given"
+
+    def __init__(self, options: GivenOptions) -> None:
+        self._store = open_store(options.folder)
+        self._texts = lru_cache(maxsize=16)(self._read)
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript | None]:
+        """See `Recogniser.transcribe`."""
+        return [self._one(clip) for clip in clips]
+
+    def _one(self, clip: Clip) -> Transcript | None:
+        own = [text for text in self._texts(clip.source) if clip.start <= (text[0] + text[1]) / 2 < clip.end]
+        if not own:
+            return None
+        languages = {language for *_, language in own if language}
+        return Transcript(" ".join(text for _, _, text, _ in own), languages.pop() if len(languages) == 1 else None)
+
+    def _read(self, source: str) -> list[tuple[float, float, str, str | None]]:
+        return given_texts(self._store, source)
+
+
+def given_texts(store: Store, source: str) -> list[tuple[float, float, str, str | None]]:
+    """Start and end, s, text and language of what is given for a recording; empty where nothing is.
+
+    Raises:
+        ValueError: a file of texts is damaged.
+    """
+    stem = str(PurePosixPath(source).with_suffix(""))
+    for base in (source, stem):
+        for suffix in (".jsonl", ".json", ".srt"):
+            data = store.read(base + suffix)
+            if data is None:
+                continue
+            try:
+                return _parsed(data.decode("utf-8-sig"), suffix)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f"{base + suffix}: no list of start, end and text: {error}") from None
+    return []
+
+
+def _parsed(text: str, suffix: str) -> list[tuple[float, float, str, str | None]]:
+    if suffix == ".srt":
+        return [_subtitle(block) for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip()) if block.strip()]
+    rows = [json.loads(line) for line in text.splitlines() if line.strip()] if suffix == ".jsonl" else json.loads(text)
+    return [(float(row["start"]), float(row["end"]), str(row["text"]), row.get("language")) for row in rows]
+
+
+def _subtitle(block: str) -> tuple[float, float, str, None]:
+    lines = block.splitlines()
+    at = next((k for k, line in enumerate(lines) if _TIME.search(line)), None)
+    if at is None:
+        raise ValueError(f"no times in {block[:60]!r}")
+    found = _TIME.search(lines[at])
+    assert found is not None
+    hours = [int(part) for part in found.groups()]
+    start, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (hours[:4], hours[4:]))
+    return start, end, " ".join(line.strip() for line in lines[at + 1 :]), None
+
+
+class FasterWhisperOptions(Config):
+    """How faster-whisper is asked.
+
+    Attributes:
+        model: name or folder of a converted checkpoint.
+        beam: width of the search.
+        batch: segments in one call.
+        precision: of the numbers; None is float16 on a GPU and int8 on the CPU.
+        language: of all segments; None lets it say for each.
+        prompts: text to begin with, by language; none by default, since words of it get into the transcripts.
+        words: whether times of words are kept.
+    """
+
+    model: str = "medium"
+    beam: int = Field(5, ge=1)
+    batch: int = Field(16, ge=1)
+    precision: str | None = None
+    language: str | None = None
+    prompts: dict[str, str] = Field(default_factory=dict)
+    words: bool = False
+
+
+class FasterWhisper:
+    """Whisper through CTranslate2; each segment is decoded by itself, with its own language."""
+
+    def __init__(self, options: FasterWhisperOptions, device: str) -> None:
+        """Load the checkpoint.
+
+        Raises:
+            MissingExtraError: faster-whisper is not installed.
+            FileNotFoundError: the checkpoint is not here and can't be fetched.
+        """
+        library = require("faster_whisper", "amphion-data[asr]")
+        kind = "cuda" if device.startswith("cuda") else "cpu"
+        precision = options.precision or ("float16" if kind == "cuda" else "int8")
+        try:
+            self._model = library.WhisperModel(options.model, device=kind, compute_type=precision)
+        except Exception as error:  # of the hub, of the network, of CTranslate2: no common class
+            raise FileNotFoundError(
+                f"no checkpoint {options.model!r} for faster-whisper here ({error}); fetch it where there is a "
+                "network, and name its folder: --option faster-whisper.model=FOLDER; or take --transcribe given or none"
+            ) from None
+        self._library, self.options = library, options
+        self.identity = f"faster-whisper {library.__version__} {options.model} {precision} beam {options.beam}"
+
+    def transcribe(self, clips: Sequence[Clip]) -> list[Transcript | None]:
+        """See `Recogniser.transcribe`."""
+        return [self._one(np.asarray(clip.wav, np.float32)) for clip in clips]
+
+    def _one(self, wav: Any) -> Transcript | None:
+        options = self.options
+        language, probability = options.language, None
+        if language is None:
+            language, probability, _ = self._model.detect_language(wav)
+        segments, _ = self._model.transcribe(
+            wav,
+            language=language,
+            beam_size=options.beam,
+            without_timestamps=not options.words,
+            word_timestamps=options.words,
+            condition_on_previous_text=False,
+            initial_prompt=options.prompts.get(language),
+        )
+        found = list(segments)
+        if not found:
+            return None
+        lengths = [max(1, len(segment.tokens)) for segment in found]
+        mean = sum(s.avg_logprob * n for s, n in zip(found, lengths, strict=True)) / sum(lengths)
+        words = tuple((w.start, w.end, w.word) for s in found for w in (s.words or ()))
+        silent = max(segment.no_speech_prob for segment in found)
+        text = "".join(segment.text for segment in found)
+        return Transcript(text, language, probability, float(mean), float(silent), words)
+
+
+def make_none(options: Mapping[str, Any], device: str) -> NoText:
+    """The stage `transcribe-none`."""
+    return NoText()
+
+
+def make_given(options: Mapping[str, Any], device: str) -> GivenTexts:
+    """The stage `transcribe-given`."""
+    return GivenTexts(GivenOptions.parse(options, where="options of given"))
+
+
+def make_faster_whisper(options: Mapping[str, Any], device: str) -> FasterWhisper:
+    """The stage `transcribe-faster-whisper`."""
+    return FasterWhisper(FasterWhisperOptions.parse(options, where="options of faster-whisper"), device)
