@@ -21,7 +21,7 @@ def test_result_says_rates_versions_and_what_was_resampled():
 
 def test_tracker_that_ran_stands_among_the_versions_only_then():
     assert "praat-parselmouth" not in said_of(["f0_rmse_hz"])["versions"]
-    assert "torchcrepe" in said_of(["f0_rmse_hz"], f0="crepe")["versions"]
+    assert "praat-parselmouth" in said_of(["f0_rmse_hz"], f0="praat")["versions"]
 
 
 def test_label_says_what_a_number_means_nothing_without():
