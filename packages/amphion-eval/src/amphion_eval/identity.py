@@ -14,6 +14,8 @@ from typing import Any
 
 __all__ = ["code_of", "libraries", "versions"]
 
+_NAMES = {"parselmouth": "praat-parselmouth"}
+"""Distributions whose lists of files don't say which module they hold."""
 _ALWAYS = ("amphion_core", "numpy", "scipy", "soundfile", "soxr", "pyworld")
 
 
@@ -81,7 +83,7 @@ def _tree(module: str) -> str:
 
 @lru_cache(maxsize=256)
 def _distribution(module: str) -> str:
-    name = module.replace("_", "-")
+    name = _NAMES.get(module, module.replace("_", "-"))
     try:
         version(name)
     except PackageNotFoundError:
