@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,7 @@ __all__ = [
 
 _LOOP = re.compile(r"(.{1,10}?)\1{4,}", re.DOTALL)
 _GRAM = 4
+_ONCE_MORE = 3  # times; in a short text two of a 4-gram are over 30 %, and mean nothing
 _SCRIPTS = {
     "en": ("LATIN",),
     "de": ("LATIN",),
@@ -59,10 +61,8 @@ def is_loop(text: str) -> bool:
         if characters(match[1]):
             return True
     grams = [bare[k : k + _GRAM] for k in range(len(bare) - _GRAM + 1)]
-    if len(grams) < 2 * _GRAM:
-        return False
-    most = max(set(grams), key=grams.count)
-    return grams.count(most) * _GRAM > 0.3 * len(bare)
+    most = Counter(grams).most_common(1)
+    return bool(most) and most[0][1] > _ONCE_MORE and most[0][1] * _GRAM > 0.3 * len(bare)
 
 
 def foreign_letters(text: str, language: str) -> str:

@@ -17,7 +17,10 @@ from amphion_core.extras import require
 from amphion_data.engines.store import Store, open_store
 from amphion_data.pipe.stages import Clip, Transcript
 
-__all__ = ["FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none"]
+__all__ = ["TEXT_SUFFIXES", "FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none"]
+
+TEXT_SUFFIXES = (".jsonl", ".json", ".srt")
+"""Endings of files of given texts, the first that is there counts."""
 
 _TIME = re.compile(r"(\d+):(\d+):(\d+)[,.](\d+)\s*-->\s*(\d+):(\d+):(\d+)[,.](\d+)")
 
@@ -73,7 +76,7 @@ def given_texts(store: Store, source: str) -> list[tuple[float, float, str, str 
     """
     stem = str(PurePosixPath(source).with_suffix(""))
     for base in (source, stem):
-        for suffix in (".jsonl", ".json", ".srt"):
+        for suffix in TEXT_SUFFIXES:
             data = store.read(base + suffix)
             if data is None:
                 continue

@@ -16,6 +16,7 @@ from amphion_core.data import Drop, Record, write_shards
 from amphion_data.engines import Ledger, Store, open_store
 from amphion_data.files import AUDIO_SUFFIXES, is_hidden
 from amphion_data.pipe.settings import PipeSettings
+from amphion_data.pipe.transcription import TEXT_SUFFIXES
 
 __all__ = ["VIDEO_SUFFIXES", "Source", "Unit", "UnitWork", "WorkFailedError", "fingerprint", "plan_units"]
 
@@ -126,6 +127,7 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
             plan.drops.append(Drop(name, name, "hidden_file", "its name begins with a dot", "plan"))
         else:
             sources.append(_source(store, name))
+    texts = _texts(names, folder, settings)
     if not sources:
         found = ", ".join(names[:10]) or "nothing"
         raise FileNotFoundError(f"no recording in {folder}; it holds {found}")
@@ -133,11 +135,22 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
     group: list[Source] = []
     for source in sources:
         if group and sum(s.seconds for s in group) + source.seconds > settings.unit:
-            plan.units.append(_unit(len(plan.units), group, asked))
+            plan.units.append(_unit(len(plan.units), group, asked, texts))
             group = []
         group.append(source)
-    plan.units.append(_unit(len(plan.units), group, asked))
+    plan.units.append(_unit(len(plan.units), group, asked, texts))
     return plan
+
+
+def _texts(names: Sequence[str], folder: str | Path, settings: PipeSettings) -> dict[str, str]:
+    """Stamps of the texts that are given, by their names without ending; empty where none are asked for."""
+    if settings.transcribe != "given":
+        return {}
+    elsewhere = settings.options.get("given", {}).get("folder")
+    store = open_store(elsewhere or folder)
+    held = store.names() if elsewhere else names
+    found = (PurePosixPath(name) for name in held if PurePosixPath(name).suffix in TEXT_SUFFIXES)
+    return {str(path.with_suffix("")): store.stamp(str(path)) for path in found}
 
 
 def _source(store: Store, name: str) -> Source:
@@ -156,10 +169,12 @@ def _source(store: Store, name: str) -> Source:
     return Source(name, stamp, size, round(seconds, 3))
 
 
-def _unit(number: int, group: Sequence[Source], asked: str) -> Unit:
+def _unit(number: int, group: Sequence[Source], asked: str, texts: Mapping[str, str]) -> Unit:
     digest = hashlib.sha256(asked.encode())
     for source in group:
-        digest.update(f"\n{source.name}\0{source.stamp}".encode("utf-8", "surrogateescape"))
+        stem = str(PurePosixPath(source.name).with_suffix(""))
+        text = texts.get(source.name) or texts.get(stem) or ""
+        digest.update(f"\n{source.name}\0{source.stamp}\0{text}".encode("utf-8", "surrogateescape"))
     return Unit(number, digest.hexdigest()[:24], tuple(group))
 
 
