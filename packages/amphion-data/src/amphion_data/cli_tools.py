@@ -23,6 +23,9 @@ def shard(
     mono: Annotated[bool, typer.Option("--mono/--keep-channels", help="Mean of the channels.")] = False,
     format: Annotated[str, typer.Option(help="flac, opus, mp3 or wav.")] = "flac",
     require_text: Annotated[bool, typer.Option("--require-text/--audio-only", help="Drop rows without text.")] = False,
+    speaker: Annotated[str | None, typer.Option(help="Voice of rows that state none.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of rows that state none, two letters.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the data, for its card.")] = None,
     per_shard: PerShard = 1000,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -37,7 +40,13 @@ def shard(
     from amphion_data.prepare import prepare
     from amphion_data.settings import PrepareSettings
 
-    settings = {"sample_rate": sample_rate, "mono": mono, "format": format, "require_text": require_text}
+    settings: dict[str, Any] = {
+        "sample_rate": sample_rate,
+        "mono": mono,
+        "format": format,
+        "require_text": require_text,
+    }
+    settings |= {"speaker": speaker, "language": language, "licence": licence}
     asked = PrepareSettings.parse({**settings, "per_shard": per_shard, "valid": 0, "test": 0}, where="options")
     print(prepare("folder", source, out, asked, workers=workers, overwrite=overwrite).to_text())
 
