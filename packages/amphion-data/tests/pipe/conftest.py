@@ -14,12 +14,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def conversation():
-    """Three voices in twelve turns, two overlaps, eight seconds of music at the end."""
+    """Three voices in ten turns, two overlaps, eight seconds of music at the end."""
     if find_spec("espeakng_loader") is None:
         pytest.skip("espeakng-loader is not installed")
     from conversation import converse
 
-    return converse(3, 12, seed=1)
+    return converse(3, 10, seed=1)
 
 
 @pytest.fixture(scope="session")
