@@ -1,66 +1,16 @@
-import contextlib
-import http.server
 import io
 import pickle
-import re
 import subprocess
 import sys
 import tarfile
 import textwrap
-import threading
 
 import numpy as np
 import pytest
 
-from amphion_core.data import Record, ShardSet, write_shards
+from amphion_core.data import Record, ShardSet, remote, write_shards
 from amphion_core.data.remote import download, stream
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves one folder, and misbehaves as told: `faults` are used up one a request."""
-
-    def __init__(self, folder):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder, self.faults, self.asked, self.ranges = folder, [], [], True
-        self.address = f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append((self.path, self.headers.get("Range")))
-        fault = self.server.faults.pop(0) if self.server.faults else None
-        path = self.server.folder / self.path.partition("?")[0].lstrip("/")
-        if isinstance(fault, int):
-            return self.send_error(fault)
-        if not path.is_file():
-            return self.send_error(404)
-        data = path.read_bytes()
-        start = 0
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        if match and self.server.ranges and self.headers.get("If-Range", '"tag"') == '"tag"':
-            start = int(match[1])
-            if start >= len(data):
-                return self.send_error(416)
-            self.send_response(206)
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.send_header("ETag", '"tag"')
-        self.end_headers()
-        if isinstance(fault, tuple):  # ("cut", bytes): break the connection there
-            self.wfile.write(data[start : start + fault[1]])
-            self.wfile.flush()
-            self.connection.close()
-            return None
-        self.wfile.write(data[start:])
-        return None
-
-    def log_message(self, *arguments):
-        pass
-
-    def handle(self):
-        with contextlib.suppress(ConnectionError, ValueError):  # it closed the connection on purpose
-            super().handle()
+from amphion_core.testing.server import serve
 
 
 @pytest.fixture
@@ -73,13 +23,8 @@ def server(tmp_path):
         folder,
         progress=False,
     )
-    server = Server(folder)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve(folder) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +54,14 @@ def test_a_broken_connection_is_taken_up_again(server, tmp_path, ranges):
     assert path.read_bytes() == tar_of(server)
     assert [asked[1] is not None for asked in server.asked] == [False, True, True, True]
     assert [p.name for p in path.parent.iterdir()] == ["shard-000000.tar"]
+
+
+def test_a_server_that_sends_no_more_is_asked_again(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "_TIMEOUT", 0.2)
+    server.faults = [("stall", 300_000), ("stall", 0)]
+    path = download(f"{server.address}/shard-000000.tar", tmp_path / "get", wait=0.01)
+    assert path.read_bytes() == tar_of(server)
+    assert len(server.asked) == 3
 
 
 def test_a_server_that_fails_each_time_is_an_error_and_no_file(server, tmp_path):
