@@ -1,6 +1,8 @@
 """Whole runs without networks: what they survive, what they count, that they end the same whatever happens."""
 
 import json
+import subprocess
+import sys
 import uuid
 
 import numpy as np
@@ -197,3 +199,26 @@ def test_a_recording_that_ends_its_process_is_set_aside_and_costs_nothing_else(r
     facts = UnitWork(settings, str(recordings), str(tmp_path / "out"), "this")(unit)
     assert other["rows"] == 4 and facts["rows"] == 2
     assert [(d["audio"], d["reason"]) for d in facts["drops"]] == [("talk 0.wav", "quarantined")]
+
+
+_PEAK = """
+import sys
+from pathlib import Path
+from amphion_data.pipe import PipeSettings, run_pipe
+settings = PipeSettings(vad="energy", diarise="none", score="none", format="flac", block=60.0)
+run_pipe(sys.argv[1], sys.argv[2], settings)
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, speechlike):
+    wav, peaks = speechlike([(1.0, 9.0), (12.0, 25.0)], 30.0, rate=8000), []
+    for repeats in (20, 60):  # 10 and 30 minutes
+        folder = tmp_path / f"in{repeats}"
+        folder.mkdir()
+        soundfile.write(folder / "long.flac", np.tile(wav, repeats), 8000)
+        command = [sys.executable, "-c", _PEAK, str(folder), str(tmp_path / f"out{repeats}")]
+        peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024)
+    assert peaks[1] - peaks[0] < 30  # MB; the samples of 20 minutes at 24 and 16 kHz are 190 MB
