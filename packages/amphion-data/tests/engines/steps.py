@@ -63,6 +63,11 @@ class Write:
         return value
 
 
+class Unmakeable:
+    def __init__(self):
+        raise FileNotFoundError("no folder named there")
+
+
 class Identify:
     """Gives the process that runs it."""
 

@@ -11,9 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from steps import Die, Fail, FailOnce, Identify, Recipe, Square, Write
+from steps import Die, Fail, FailOnce, Identify, Recipe, Square, Unmakeable, Write
 
-from amphion_data.engines import InProcessEngine, ProcessPoolEngine, Step, make_engine
+from amphion_data.engines import InProcessEngine, ProcessPoolEngine, SetupError, Step, make_engine
 
 ray_only = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra")
 
@@ -64,6 +64,11 @@ def test_a_unit_that_fails_every_time_keeps_its_error_and_costs_nothing_else(eng
     assert {unit for unit, o in outcomes.items() if not o.done} == {0, 3, 6}
     assert "3 is a multiple of three" in outcomes[3].error and outcomes[3].attempts == 2
     assert outcomes[4].value == 4
+
+
+def test_a_step_that_cannot_be_made_ends_the_run_with_its_words(engine):
+    with pytest.raises(SetupError, match="no folder named there"):
+        list(engine.run([Step("broken", Recipe(Unmakeable))], range(5)))
 
 
 def test_a_unit_that_fails_once_is_tried_again(engine, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from amphion_core.data import ShardSet
-from amphion_data.engines import make_engine, open_store
+from amphion_data.engines import SetupError, make_engine, open_store
 from amphion_data.pipe import PipeSettings, run_pipe, status
 from amphion_data.pipe.process import source_hash
 from amphion_data.pipe.units import WorkFailedError, plan_units
@@ -184,7 +184,7 @@ def test_an_input_without_recordings_says_what_it_holds(tmp_path, cheap):
 
 
 def test_an_unknown_part_is_named_with_those_there_are(recordings, tmp_path):
-    with pytest.raises(WorkFailedError, match=r"no part named 'silence' for the stage vad; there are: energy, silero"):
+    with pytest.raises(SetupError, match=r"no part named 'silence' for the stage vad; there are: energy, silero"):
         run_pipe(recordings, tmp_path / "out", PipeSettings(vad="silence"))
 
 

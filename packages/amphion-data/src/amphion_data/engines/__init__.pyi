@@ -1,5 +1,6 @@
 from .engine import Engine as Engine
 from .engine import Outcome as Outcome
+from .engine import SetupError as SetupError
 from .engine import Step as Step
 from .engine import make_engine as make_engine
 from .in_process import InProcessEngine as InProcessEngine

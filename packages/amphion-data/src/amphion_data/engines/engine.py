@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-__all__ = ["ENGINES", "Engine", "Outcome", "Runner", "Step", "make_engine", "told"]
+__all__ = ["ENGINES", "Engine", "Outcome", "Runner", "SetupError", "Step", "make_engine", "told"]
 
 UnitT = TypeVar("UnitT")
 
 ENGINES = ("in-process", "pool", "ray")
 """Names of the engines, as `--engine` takes them."""
+
+
+class SetupError(ValueError):
+    """A step can't be made: a package, weights or a setting are missing. It would fail for every unit alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,9 @@ class Engine(abc.ABC):
 
         Yields:
             One outcome for each unit, as they end.
+
+        Raises:
+            SetupError: a step can't be made; that ends the run.
         """
 
 
@@ -107,11 +114,18 @@ class Runner:
         seconds: dict[str, float] = {}
         for step in self._steps:
             if step.name not in self._functions:
-                self._functions[step.name] = step.make()
+                self._functions[step.name] = _made(step)
             began = time.perf_counter()
             value = self._functions[step.name](value)
             seconds[step.name] = time.perf_counter() - began
         return value, seconds
+
+
+def _made(step: Step) -> Callable[[Any], Any]:
+    try:
+        return step.make()
+    except (ImportError, LookupError, ValueError, FileNotFoundError) as error:
+        raise SetupError(str(error)) from error
 
 
 def told(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
-from amphion_data.engines.engine import Engine, Outcome, Runner, Step, UnitT, told
+from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
 
 __all__ = ["InProcessEngine"]
 
@@ -24,6 +24,8 @@ class InProcessEngine(Engine):
             for attempt in range(1, self.retries + 2):
                 try:
                     value, seconds = runner(unit)
+                except SetupError:
+                    raise
                 except Exception as error:
                     log.warning("%s: attempt %d failed: %s", unit, attempt, error)
                     outcome = Outcome(unit, error=told(error), attempts=attempt)

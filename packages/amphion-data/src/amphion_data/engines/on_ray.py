@@ -16,7 +16,7 @@ from itertools import groupby, islice
 from typing import Any, Generic
 
 from amphion_core.extras import require
-from amphion_data.engines.engine import Engine, Outcome, Runner, Step, UnitT, told
+from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
 
 __all__ = ["RayEngine"]
 
@@ -185,6 +185,8 @@ class _Run(Generic[UnitT]):
                 raise TimeoutError(f"no result within {self.engine.unit_timeout:g} s")
             value, seconds = self.ray.get(ref)
         except self.ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, SetupError):
+                raise SetupError(str(error.cause)) from None
             flight.failures += 1
             words, limit = told(error), flight.failures > self.engine.retries
         except (self.ray.exceptions.RayError, TimeoutError) as error:

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from typing import Any, Generic, NamedTuple
 
 from amphion_core.data.workers import end_with_parent
-from amphion_data.engines.engine import Engine, Outcome, Runner, Step, UnitT, told
+from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
 
 __all__ = ["ProcessPoolEngine"]
 
@@ -116,7 +116,7 @@ class ProcessPoolEngine(Engine):
     ) -> Outcome[UnitT] | None:
         try:
             value, seconds = future.result()
-        except BrokenProcessPool:
+        except (BrokenProcessPool, SetupError):
             raise
         except Exception as error:
             return self._failed(attempt, told(error), waiting)

@@ -61,8 +61,9 @@ def run_pipe(
         The report over all units.
 
     Raises:
-        FileNotFoundError: there is no recording, or weights that a stage needs are not here.
+        FileNotFoundError: there is no recording.
         ValueError: the output was made with other settings.
+        SetupError: a part is unknown, or a package or weights that it needs are not here.
         WorkFailedError: some units could not be finished; says which and why. The others are.
     """
     settings = settings or PipeSettings()

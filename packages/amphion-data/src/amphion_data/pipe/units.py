@@ -31,7 +31,7 @@ _DEATHS = 4  # times that a recording may have been open when its process died b
 _BYTES_A_SECOND = 16_000  # of a file whose length is not known before it is decoded
 
 
-class WorkFailedError(RuntimeError):
+class WorkFailedError(ValueError):
     """A unit can't be finished on this machine, by no fault of its recordings."""
 
 
