@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import itertools
 import os
 import shutil
 import tempfile
@@ -230,7 +229,7 @@ class FsspecStore(Store):
     def stamp(self, name: str) -> str:
         """See `Store.stamp`: what the store says of the file."""
         facts = self._files.info(self._place(name))
-        known = itertools.chain(("size",), ("ETag", "etag", "md5Hash", "created", "mtime", "LastModified"))
+        known = ("size", "ETag", "etag", "md5Hash", "created", "mtime", "LastModified")
         return "-".join(str(facts[key]) for key in known if facts.get(key) is not None)
 
     def size(self, name: str) -> int:

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 from typing import Any
 
 from amphion_core.config import read_mapping
@@ -102,8 +102,5 @@ def _closings() -> dict[str, frozenset[str]]:
 
 @cache
 def _table() -> dict[str, Any]:
-    with_path = files("amphion_data.pipe").joinpath("text_rules.yaml")
-    from importlib.resources import as_file
-
-    with as_file(with_path) as path:
+    with as_file(files("amphion_data.pipe").joinpath("text_rules.yaml")) as path:
         return read_mapping(path)
