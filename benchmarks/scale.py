@@ -30,8 +30,8 @@ import numpy as np
 UNIT = 1800.0  # s of audio in a unit
 ATTEMPTS = 3
 STAGES = {"separate": 0.0006, "vad": 0.0101, "diarise": 0.0568, "segment": 0.0, "score": 0.3704, "write": 0.0021}
-"""Seconds of one core for a second of audio, as `--measure` found them on a busy machine of two cores: the default stages
-without separation and recognition."""
+"""Seconds of one core for a second of audio, as `--measure` found them on a busy machine of two cores: the default
+stages, without separation and recognition."""
 
 PRESETS = {
     "none": {},
