@@ -15,19 +15,12 @@ def call(*arguments, **named):
 
 
 @pytest.mark.parametrize("arguments", [[], ["train"], ["recipes"], ["components"], ["convert"], ["card"], ["push"]])
-def test_help_answers_within_half_a_second_of_cpu_without_torch(arguments):
+def test_help_loads_nothing_heavy(arguments):
     run = subprocess.run(
         [sys.executable, "-X", "importtime", AMPHION, *arguments, "--help"], capture_output=True, text=True, check=True
     )
-    assert "Usage:" in run.stdout and "| torch\n" not in run.stderr
-    assert min(cpu_time(arguments) for _ in range(3)) < 0.5
-
-
-def cpu_time(arguments):
-    before = os.times()
-    call(*arguments, "--help")
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    loaded = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    assert "Usage:" in run.stdout and loaded.isdisjoint({"torch", "numpy", "scipy", "soundfile", "transformers"})
 
 
 def test_a_failure_is_one_line_and_status_1_and_debug_shows_the_traceback():
