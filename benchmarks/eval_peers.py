@@ -147,10 +147,13 @@ def spectral(ref: np.ndarray, est: np.ndarray) -> dict[str, float]:
 
 def quality(ref: np.ndarray, est: np.ndarray) -> dict[str, float]:
     """PESQ from the package pesq."""
-    from pesq import pesq
+    from pesq import NoUtterancesError, pesq
 
     frames = min(len(ref), len(est))
-    return {"pesq_wb": float(pesq(RATE, ref[:frames], est[:frames], "wb"))}
+    try:
+        return {"pesq_wb": float(pesq(RATE, ref[:frames], est[:frames], "wb"))}
+    except NoUtterancesError:  # nothing that it takes for speech: undefined, as ours says too
+        return {"pesq_wb": float("nan")}
 
 
 def intelligibility(ref: np.ndarray, est: np.ndarray) -> dict[str, float]:
