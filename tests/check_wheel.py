@@ -1,6 +1,7 @@
 """What a freshly installed wheel has to do; run by `nox -s wheels` in an environment of its own.
 
-It prints the CPU time of the import and of every `--help`, and fails above 0.2 s and 0.5 s, or where torch is loaded.
+It prints the CPU time of the import and of every `--help` (0.2 s and 0.5 s are what a quiet machine should stay below)
+and fails where one of them loads something heavy: a busy machine doubles a time, but never adds a module.
 """
 
 import importlib
@@ -13,14 +14,14 @@ import time
 from pathlib import Path
 
 NO_TORCH = {"amphion_core", "amphion_eval", "amphion_data"}
+HEAVY = {"torch", "numpy", "scipy", "soundfile", "transformers", "onnxruntime", "matplotlib", "ray"}
 
 
 def main(module: str) -> None:
     start = time.process_time()
     package = importlib.import_module(module)
     spent = time.process_time() - start
-    assert spent < 0.2, f"import took {spent:.2f} s of CPU, at most 0.2 s"
-    assert "torch" not in sys.modules, "the import loads torch"
+    assert HEAVY.isdisjoint(sys.modules), f"the import loads {sorted(HEAVY & sys.modules.keys())}"
     print(f"import {module} {package.__version__}: {spent:.3f} s")
     if module in NO_TORCH:
         installed = {dist.metadata["Name"].lower() for dist in importlib.metadata.distributions()}
@@ -49,9 +50,9 @@ def check_help(script: Path, arguments: list[str]) -> None:
         [sys.executable, "-X", "importtime", script, *arguments, "--help"], check=True, capture_output=True, text=True
     )
     assert "Usage:" in run.stdout, f"{line} prints no usage"
-    assert "| torch\n" not in run.stderr, f"{line} loads torch"
+    loaded = {entry.rpartition("|")[2].strip() for entry in run.stderr.splitlines()}
+    assert HEAVY.isdisjoint(loaded), f"{line} loads {sorted(HEAVY & loaded)}"
     spent = min(cpu_time([sys.executable, script, *arguments, "--help"]) for _ in range(3))
-    assert spent < 0.5, f"{line} took {spent:.2f} s of CPU, at most 0.5 s"
     print(f"{line}: {spent:.3f} s")
 
 
