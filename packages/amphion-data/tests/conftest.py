@@ -1,8 +1,46 @@
-"""Sounds and corpora that the tests make."""
+"""Options of the tests, and sounds and corpora that they make."""
+
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import soundfile
+
+EXTRAS = {
+    "ray": ("ray",),
+    "vad": ("onnxruntime", "silero_vad"),
+    "mos": ("onnxruntime", "speechmos"),
+    "speaker": ("torch", "transformers"),
+    "asr": ("faster_whisper",),
+    "transformers": ("torch", "transformers"),
+    "diarize": ("pyannote",),
+    "separate": ("onnxruntime",),
+    "demucs": ("demucs",),
+    "pipe": ("onnxruntime", "silero_vad", "speechmos"),
+    "hf": ("pyarrow",),
+}
+"""Modules that each extra brings, for the tests that are marked with it."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--extra", choices=list(EXTRAS), help="only the tests of this extra, none of them skipped for it")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "extra(name): needs that extra of the package; skipped without it")
+
+
+def pytest_collection_modifyitems(config, items):
+    chosen = config.getoption("--extra", None)
+    for item in items:
+        marker = item.get_closest_marker("extra")
+        missing = [name for name in EXTRAS[marker.args[0]] if find_spec(name) is None] if marker else []
+        if missing and marker.args[0] != chosen:
+            item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))
+    if chosen:
+        kept = [item for item in items if (m := item.get_closest_marker("extra")) and m.args[0] == chosen]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from amphion_core.cli import make_app, run
 from amphion_data import cli_tools
 from amphion_data.cli_emilia import add_commands
+from amphion_data.cli_rates import add_rates
 
 __all__ = ["app", "main"]
 
@@ -41,6 +43,10 @@ def prepare(
     split: Annotated[Path | None, typer.Option(help="File of 'ID<tab>train|valid|test' lines to use.")] = None,
     per_shard: Annotated[int, typer.Option(help="Rows in a shard.")] = 1000,
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core. Same output.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="in-process, pool or ray; default: a pool of --workers. Same output.")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, HOST:PORT.")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what other rows or settings left in OUT.")
     ] = False,
@@ -54,6 +60,10 @@ def prepare(
     Run it again after an interruption: finished shards are kept, and the result is the same to the byte. Every row
     that is not in the shards is in OUT/drops.jsonl with its reason.
 
+    An engine does one shard at a time in each of its processes, begins it again where the process or the machine
+    dies, and gives the same bytes as any other. SOURCE and OUT are folders that every machine of the engine sees
+    under the same path; addresses of object stores are not taken here ('emilia' takes them).
+
     Examples:
       amphion-data prepare ljspeech LJSpeech-1.1 data/lj --sample-rate 22050 --trim
 
@@ -62,6 +72,8 @@ def prepare(
       amphion-data prepare folder recordings/metadata.csv data/mine --valid 20 --test 20 --workers 8
 
       amphion-data prepare vctk VCTK-Corpus-0.92 data/vctk --option mic=mic2 --sample-rate 24000
+
+      amphion-data prepare libritts /shared/LibriTTS /shared/data/libritts --engine ray --address auto
     """
     from amphion_data.prepare import prepare as run_prepare
     from amphion_data.settings import PrepareSettings
@@ -90,7 +102,16 @@ def prepare(
         },
         where="options",
     )
-    report = run_prepare(name, source, out, settings, split_list=split, workers=workers, overwrite=overwrite)
+    report = run_prepare(
+        name,
+        source,
+        out,
+        settings,
+        split_list=split,
+        workers=workers,
+        engine=_engine(engine, workers, address),
+        overwrite=overwrite,
+    )
     print(report.to_text())
 
 
@@ -194,6 +215,16 @@ def corpora(as_json: Annotated[bool, typer.Option("--json", help="Print JSON lin
         print(corpus.to_text())
 
 
+def _engine(name: str | None, workers: int | None, address: str | None) -> Any:
+    """The engine that was asked for; None where it is the pool that `prepare` has itself."""
+    if name is None and address is None:
+        return None
+    from amphion_data.engines import make_engine
+
+    processes = 1 if name == "in-process" else workers or os.cpu_count() or 1
+    return make_engine(name or "pool", workers=processes, address=address)
+
+
 def _loudness(value: str) -> Any:
     return None if value.strip().lower() == "none" else value
 
@@ -207,6 +238,7 @@ def _options(items: list[str]) -> dict[str, str]:
 
 
 add_commands(app)
+add_rates(app)
 
 
 def main() -> None:

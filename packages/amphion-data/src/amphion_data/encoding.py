@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +69,7 @@ class Encoder:
             reason, detail = dropped.reason, dropped.detail
         if self.settings.on_error == "fail" and reason not in SELECTED:
             raise RowError(f"{row.id} ({row.audio}): {reason}: {detail}; --on-error record drops such rows and goes on")
-        return Drop(row.id, row.audio, reason, detail, "audio")
+        return Drop(row.id, row.audio, reason, detail.replace(f"{self.root}{os.sep}", ""), "audio")
 
     def _record(self, row: Utterance) -> Record:
         from amphion_core import audio

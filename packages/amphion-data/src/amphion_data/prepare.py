@@ -24,6 +24,8 @@ from amphion_data.__about__ import __version__
 from amphion_data.card import data_card
 from amphion_data.corpus import Corpus
 from amphion_data.encoding import Encoder
+from amphion_data.engines.engine import Engine
+from amphion_data.engines.sharding import spread_over
 from amphion_data.inputs import forget_changed, inputs_record
 from amphion_data.parts import iter_rows
 from amphion_data.plan import Plan, count_reasons, plan_preparation, refuse_faults
@@ -77,6 +79,7 @@ def prepare(
     *,
     split_list: str | Path | None = None,
     workers: int | None = None,
+    engine: Engine | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> PrepareReport:
@@ -89,6 +92,8 @@ def prepare(
         settings: what to do.
         split_list: file of `ID<tab>SPLIT` lines that replaces the split by hash; rows it does not list are dropped.
         workers: processes; None takes one for each core. The output does not depend on it.
+        engine: runs the shards instead of `workers`, one as a unit of work; `source` and `out` must be folders that all
+            its machines see. The output does not depend on it either.
         overwrite: replace what other rows or settings left in the folder, instead of refusing.
         progress: whether to show a progress bar on stderr.
 
@@ -96,9 +101,11 @@ def prepare(
         FileNotFoundError: the folder is not what the corpus needs.
         ValueError: no row is usable, the folder holds shards of other rows or settings, or
             with `on_error="fail"` the first faulty row.
+        RuntimeError: a shard failed in every attempt of the engine; the others stay.
         amphion_core.locking.LockedError: another process prepares into the same folder.
     """
     out = Path(out)
+    workers = workers or os.cpu_count() or 1
     plan = plan_preparation(corpus, source, settings or PrepareSettings(), split_list)
     if out.resolve().is_relative_to(plan.root.resolve()):
         raise ValueError(f"{out} is inside the corpus {plan.root}, which is only read; choose a folder outside")
@@ -108,7 +115,7 @@ def prepare(
         remove_temporaries(out)
         asked = _asked(plan)
         _forget_other_runs(plan, out, asked, overwrite)
-        drops = [*plan.drops, *_write(plan, out, asked, workers or os.cpu_count() or 1, overwrite, progress)]
+        drops = [*plan.drops, *_write(plan, out, asked, workers, engine, overwrite, progress)]
         refuse_faults(drops, plan.settings)
         report = _count(plan, out, drops)
         _finish(plan, report, drops, asked)
@@ -133,7 +140,13 @@ def _asked(plan: Plan) -> dict[str, Any]:
 
 
 def _write(
-    plan: Plan, out: Path, asked: Mapping[str, Any], workers: int, overwrite: bool, progress: bool
+    plan: Plan,
+    out: Path,
+    asked: Mapping[str, Any],
+    workers: int,
+    engine: Engine | None,
+    overwrite: bool,
+    progress: bool,
 ) -> list[Drop]:
     """Write the shards of every split; returns the rows that could not be encoded."""
     settings = plan.settings
@@ -144,8 +157,8 @@ def _write(
         forget_changed(out / split, plan.root, rows, settings.per_shard)
         written = write_shards(
             rows,
-            Encoder(plan.root, settings),
-            out / split,
+            Encoder(plan.root.absolute(), settings),  # a worker elsewhere has another current folder
+            (out / split).absolute(),
             per_shard=settings.per_shard,
             workers=workers,
             fingerprint=fingerprint,
@@ -153,6 +166,7 @@ def _write(
             overwrite=overwrite,
             progress=progress,
             allow_empty=True,
+            spread=None if engine is None else spread_over(engine),
         )
         remove_temporaries(out / split)  # of workers that outlived a killed run by a moment
         drops += written.drops

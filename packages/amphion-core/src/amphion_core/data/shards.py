@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -29,9 +29,13 @@ from amphion_core.data.tar import END, header, padding
 from amphion_core.data.workers import end_with_parent
 from amphion_core.locking import file_lock
 
-__all__ = ["MANIFEST", "ShardReport", "write_shards"]
+__all__ = ["MANIFEST", "ShardReport", "Spread", "write_shards"]
 
 RowT = TypeVar("RowT")
+
+Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""What runs the shards: takes a function and the jobs, calls it once for each, in processes or on machines of its own,
+and gives the results as they end, in any order. Function, jobs and results can be pickled; a job may be begun again."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ class ShardReport:
 
 
 class _Job(NamedTuple):
+    number: int
     path: Path
     rows: Sequence[Any]
     duplicates: Mapping[int, str]
@@ -73,6 +78,7 @@ class _Job(NamedTuple):
 
 
 class _Done(NamedTuple):
+    number: int
     rows_in: int
     rows_out: int
     size: int
@@ -92,6 +98,7 @@ def write_shards(
     on_error: Literal["record", "fail"] = "record",
     overwrite: bool = False,
     allow_empty: bool = False,
+    spread: Spread | None = None,
 ) -> ShardReport:
     """Write rows into shards; shard k holds the rows [k * per_shard, (k + 1) * per_shard).
 
@@ -105,12 +112,13 @@ def write_shards(
         folder: made if absent; it belongs to this function.
         per_shard: rows of one shard, dropped ones included.
         prefix: how the names begin.
-        workers: processes.
+        workers: processes of this machine, where `spread` is None.
         fingerprint: text that stands for the settings of `encode`; shards made with another one are not kept.
         progress: show a bar.
         on_error: an exception of `encode` makes a drop (`record`) or ends the run (`fail`).
         overwrite: replace shards of other rows or settings in this folder, instead of refusing.
         allow_empty: it is no error when every row is dropped; the folder then holds shards without rows.
+        spread: runs the shards in place of `workers`, such as an engine on a cluster whose machines all see `folder`.
 
     Raises:
         ValueError: the folder holds shards of other rows or settings, no row got through (unless allowed), or `fail`
@@ -133,9 +141,14 @@ def write_shards(
         skipped = len(done)
         left = [k for k in range(len(jobs)) if k not in done]
         with _bar(progress, len(rows), sum(whole.rows_in for whole in done.values())) as bar:
-            for k, result in _run(jobs, left, workers):
-                done[k] = result
+            results = _run(jobs, left, workers) if spread is None else spread(_attempt, [jobs[k] for k in left])
+            for result in results:
+                done[result.number] = result
                 bar.update(result.rows_in)
+        if len(done) < len(jobs):
+            raise RuntimeError(f"{len(jobs) - len(done)} shards of {folder} came to no end; call again to go on")
+        if spread is not None:
+            remove_temporaries(folder)  # of attempts that died
         report = ShardReport(
             [job.path for job in jobs],
             len(rows),
@@ -164,7 +177,7 @@ def _jobs(
         for row in part:
             _digest(row, digest)
         path = folder / f"{prefix}-{number:06d}.tar"
-        yield _Job(path, part, doubled, encode, digest.hexdigest(), on_error == "fail")
+        yield _Job(number, path, part, doubled, encode, digest.hexdigest(), on_error == "fail")
 
 
 def _duplicates(rows: Sequence[Any]) -> dict[int, str]:
@@ -245,20 +258,25 @@ def _whole(job: _Job) -> _Done | None:
     drops = index.drops
     if job.fail and drops:
         return None
-    return _Done(len(job.rows), index.count, job.path.stat().st_size, drops)
+    return _Done(job.number, len(job.rows), index.count, job.path.stat().st_size, drops)
 
 
-def _run(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[tuple[int, _Done]]:
+def _attempt(job: _Job) -> _Done:
+    """The shard, which an attempt that was taken for lost may have finished: then it is left as it is."""
+    return _whole(job) or _write(job)
+
+
+def _run(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[_Done]:
     if workers == 1 or len(left) < 2:
         for k in left:
-            yield k, _write(jobs[k])
+            yield _write(jobs[k])
         return
     waiting = list(left)
     for attempt in range(_RETRIES + 1):
         try:
-            for k, result in _run_pool(jobs, tuple(waiting), workers):
-                waiting.remove(k)
-                yield k, result
+            for result in _run_pool(jobs, tuple(waiting), workers):
+                waiting.remove(result.number)
+                yield result
             return
         except BrokenProcessPool:
             if attempt == _RETRIES:
@@ -270,7 +288,7 @@ def _run(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[tu
             _log.warning("a worker process was killed; %d shards are tried again", len(waiting))
 
 
-def _run_pool(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[tuple[int, _Done]]:
+def _run_pool(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[_Done]:
     ahead = 2 * workers  # rows travel to the workers by pickling, so not all at once
     with ProcessPoolExecutor(min(workers, len(left)), initializer=end_with_parent) as pool:
         pending = {k: pool.submit(_write, jobs[k]) for k in left[:ahead]}
@@ -281,7 +299,7 @@ def _run_pool(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterat
                 more = next(following, None)
                 if more is not None:
                     pending[more] = pool.submit(_write, jobs[more])
-                yield k, result
+                yield result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -317,7 +335,7 @@ def _write(job: _Job) -> _Done:
         made_by="write",
         rows_in=len(job.rows),
     )
-    return _Done(len(job.rows), len(builder.entries), at + len(END), drops)
+    return _Done(job.number, len(job.rows), len(builder.entries), at + len(END), drops)
 
 
 def _as_drop(row: Any, error: Exception) -> Drop:

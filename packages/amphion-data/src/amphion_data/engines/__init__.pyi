@@ -8,6 +8,7 @@ from .ledger import Leases as Leases
 from .ledger import Ledger as Ledger
 from .on_ray import RayEngine as RayEngine
 from .process_pool import ProcessPoolEngine as ProcessPoolEngine
+from .sharding import spread_over as spread_over
 from .store import FsspecStore as FsspecStore
 from .store import LocalStore as LocalStore
 from .store import Store as Store
