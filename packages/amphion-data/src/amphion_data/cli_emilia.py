@@ -27,6 +27,9 @@ def emilia(
     embed: Annotated[str | None, typer.Option(help="Voices for 'offline': auto, ge2e, spectral.")] = None,
     transcribe: Annotated[str | None, typer.Option(help="Text: none, given, faster-whisper, whisper.")] = None,
     score: Annotated[str | None, typer.Option(help="Quality: dnsmos, none.")] = None,
+    rates: Annotated[
+        str | None, typer.Option(help="Seconds a character: none, table, corpus, or a file of 'amphion-data rates'.")
+    ] = None,
     option: Annotated[list[str] | None, typer.Option("--option", help="STAGE.KEY=VALUE: uvr.path=model.onnx")] = None,
     language: Annotated[str | None, typer.Option(help="Of the recordings, where no recogniser says it.")] = None,
     format: Annotated[str | None, typer.Option(help="mp3, flac or opus.")] = None,
@@ -71,6 +74,8 @@ def emilia(
     for item in option or []:
         name, value = _pair(item)
         values.setdefault("options", {}).setdefault(name[0], {})[name[1]] = value
+    if rates is not None:
+        values["filter"] = {**dict(values.get("filter", {})), **_rates(rates)}
     settings = PipeSettings.parse(apply_overrides(values, set_ or []), where=str(config or "options"))
     if plan:
         from amphion_data.pipe.estimate import estimate
@@ -120,3 +125,12 @@ def _pair(item: str) -> tuple[tuple[str, str], str]:
     if not (sign and dot and stage and key):
         raise ValueError(f"--option takes STAGE.KEY=VALUE such as uvr.path=model.onnx, got {item!r}")
     return (stage, key), value
+
+
+def _rates(value: str) -> dict[str, Any]:
+    """Settings of the filter for a way to judge rates, or for a table of them."""
+    if value in ("none", "table", "corpus"):
+        return {"rates": value}
+    from amphion_data.pipe.rates import read_table
+
+    return {"rates": "table", "rate_bounds": read_table(value)}

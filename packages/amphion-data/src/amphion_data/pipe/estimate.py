@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amphion_data.engines import Ledger, open_store
+from amphion_data.pipe.embedding import choose_embedder
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.units import plan_units
 
@@ -119,7 +120,7 @@ def estimate(
         output_gb=round(plan.seconds * _BITS[settings.format] / 8e9, 6),
         scratch_gb=round(size * 4 * (settings.sample_rate + 16_000) / 1e9, 6),
         measured=measured,
-        models=settings.stages(),
+        models=settings.stages() | {"embed": choose_embedder(settings.embed)},
     )
 
 

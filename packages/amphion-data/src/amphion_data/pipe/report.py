@@ -23,13 +23,14 @@ class PipeReport:
         sources_used: those with at least one region of speech.
         segments: cut from them.
         kept: in the shards.
-        hours: of audio after each stage: decoded, speech, overlap and nobody (parts of speech in no segment), segments,
-            transcribed, kept.
+        hours: of audio after each stage: decoded, clean (not separated since it needed none), speech, overlap and
+            nobody (parts of speech in no segment), segments, transcribed, kept.
         languages: hours kept.
         drops: recordings and segments that are not in the shards, by reason.
         dropped_hours: of segments, by reason.
         work: s of work in each stage; `wall` is the time of the run that ended it.
         others: files that are no recordings.
+        models: identities of the parts that made it, by kind.
     """
 
     sources: int
@@ -42,6 +43,7 @@ class PipeReport:
     dropped_hours: Mapping[str, float]
     work: Mapping[str, float] = field(default_factory=dict)
     others: int = 0
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object; `real_time_factor` is seconds of work for each second of audio in."""
@@ -65,6 +67,7 @@ class PipeReport:
         for name, seconds in self.work.items():
             speed = f"{decoded * 3600 / seconds:10.1f} x real time" if seconds and decoded else ""
             lines.append(f"  {name:12} {seconds:>10.1f} s  {speed}")
+        lines += [f"  {kind:12} {identity}" for kind, identity in self.models.items()]
         return "\n".join(lines)
 
 
@@ -129,7 +132,16 @@ def gather(
     for known in facts:
         times = json.loads(store.read(f"times/{known['unit']}.json") or b"{}")
         work.update(times.get("work", {}))
-    order = ("decoded", "speech", "overlap", "nobody", "segments", "transcribed", "kept")
+    order = (
+        "decoded",
+        *(["clean"] if hours["clean"] else []),
+        "speech",
+        "overlap",
+        "nobody",
+        "segments",
+        "transcribed",
+        "kept",
+    )
     return PipeReport(
         sources=sources + len(drops),
         sources_used=used,
@@ -141,6 +153,7 @@ def gather(
         dropped_hours={name: round(seconds / 3600, 8) for name, seconds in sorted(dropped.items())},
         work={**dict(work), **({"wall": wall} if wall else {})},
         others=others,
+        models=facts[0]["models"] if facts else {},
     )
 
 

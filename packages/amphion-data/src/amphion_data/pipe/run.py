@@ -17,6 +17,7 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_data.engines import Engine, InProcessEngine, Leases, Ledger, Outcome, Step, Store, open_store
+from amphion_data.pipe.corpus_pass import final_facts, forget_other_passes, run_corpus_pass
 from amphion_data.pipe.report import PipeReport, Status, gather
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.units import Plan, Unit, UnitWork, WorkFailedError, fingerprint, plan_units
@@ -87,6 +88,11 @@ def run_pipe(
     left = [unit for unit in plan.units if ledger.facts(unit.key) is None]
     if left:
         raise WorkFailedError(_why_left(left, failed, time_limit))
+    if settings.filter.rates == "corpus":
+        why = run_corpus_pass(store, list(units), engine or InProcessEngine(), cpus=cpus, beat=patience / 6)
+        if why:
+            raise WorkFailedError(f"{why}; run again to go on")
+    forget_other_passes(store, list(units) if settings.filter.rates == "corpus" else [])
     return _finish(store, ledger, plan, time.monotonic() - began)
 
 
@@ -100,8 +106,8 @@ def status(out: str | Path) -> Status:
     plan = _read_plan(store)
     if plan is None:
         raise FileNotFoundError(f"no run was begun in {out}: there is no {_PLAN}")
-    ledger = Ledger(store)
-    done = {key: facts for key in plan["units"] if (facts := ledger.facts(key)) is not None}
+    facts_of = final_facts(store)
+    done = {key: facts for key in plan["units"] if (facts := facts_of(key)) is not None}
     names = {folder: {_stem(name) for name in store.names(folder)} for folder in ("leases", "failures")}
     return Status(
         units=len(plan["units"]),
@@ -178,9 +184,9 @@ def _why_left(left: Sequence[Unit], failed: Mapping[str, str], time_limit: float
 
 def _finish(store: Store, ledger: Ledger, plan: Plan, wall: float) -> PipeReport:
     """Write the lists and the report; remove what belongs to recordings that are no more."""
-    facts = []
+    facts, facts_of = [], final_facts(store)
     for unit in plan.units:
-        known = ledger.facts(unit.key)
+        known = facts_of(unit.key)
         assert known is not None, unit.key
         facts.append(known)
     wanted = {unit.key for unit in plan.units}

@@ -55,6 +55,7 @@ class Cut:
         speech: all of it, padding included.
         overlap: where several speak, margins included.
         nobody: in no turn.
+        strangers: segments whose voice is not that of their speaker, with how far they are from it.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -62,6 +63,7 @@ class Cut:
     speech: int = 0
     overlap: int = 0
     nobody: int = 0
+    strangers: dict[Segment, str] = field(default_factory=dict)
 
 
 def cut_segments(

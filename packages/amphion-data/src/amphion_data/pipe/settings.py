@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from amphion_core.config import Config
 
@@ -55,9 +55,11 @@ class FilterSettings(Config):
         min_logprob: mean log-probability of the tokens.
         max_compression: bytes of the text over those compressed.
         max_no_speech: probability that nobody speaks.
-        rates: `none`, or `table`: the bounds of seconds a character that come with the package or stand in
-            `rate_bounds`.
+        rates: bounds of the seconds a character: `none`; `table`: those that come with the package or stand in
+            `rate_bounds`; `corpus`: those of all kept rows of the run by language, in a second pass.
         rate_bounds: seconds a character by language, lowest and highest.
+        max_voice_distance: of a segment to the voice of its speaker in the recording, in thresholds of the stage
+            `embed`; farther ones are `wrong_speaker`; None does not look.
     """
 
     min_score: float = 3.0
@@ -67,8 +69,17 @@ class FilterSettings(Config):
     min_logprob: float = -1.0
     max_compression: float = Field(2.4, gt=0)
     max_no_speech: float = Field(0.6, ge=0, le=1)
-    rates: Literal["none", "table"] = "table"
+    rates: Literal["none", "table", "corpus"] = "table"
     rate_bounds: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    max_voice_distance: float | None = Field(None, gt=0)
+
+    @field_validator("rate_bounds")
+    @classmethod
+    def _ordered(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for language, (low, high) in value.items():
+            if not 0 < low < high:
+                raise ValueError(f"bounds of {language} must be two positive numbers in order, got {low} and {high}")
+        return value
 
 
 class PipeSettings(Config):

@@ -15,6 +15,8 @@ from typing import Any
 from amphion_core.data import Drop, Record, write_shards
 from amphion_data.engines import Ledger, Store, open_store
 from amphion_data.files import AUDIO_SUFFIXES, is_hidden
+from amphion_data.pipe.corpus_pass import FIRST
+from amphion_data.pipe.rates import RateCounts
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.transcription import TEXT_SUFFIXES
 
@@ -225,6 +227,8 @@ class UnitWork:
             facts = self._facts(unit, tally, len(analyses), len(pieces), [*drops, *dropped])
             with tally.timed("write"):
                 facts |= self._written(unit, pieces, Path(place))
+            if self.settings.filter.rates == "corpus":
+                facts["rates"] = _rates(pieces)
             for piece in pieces:
                 facts["languages"][piece.row["language"] or ""] = round(
                     facts["languages"].get(piece.row["language"] or "", 0.0) + piece.segment.seconds, 6
@@ -303,11 +307,14 @@ class UnitWork:
             on_error="fail",
         )
         tar = report.shards[0]
-        self.out.put(tar, unit.shard)
-        self.out.put(tar.with_name(tar.name + ".idx"), unit.shard + ".idx")
+        name = unit.shard
+        if self.settings.filter.rates == "corpus":  # the second pass writes the shards that count
+            name = f"{FIRST}/{unit.shard.rpartition('/')[2]}"
+        self.out.put(tar, name)
+        self.out.put(tar.with_name(tar.name + ".idx"), name + ".idx")
         with tar.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"shard": {"name": unit.shard, "bytes": tar.stat().st_size, "sha256": digest}}
+        return {"shard": {"name": name, "bytes": tar.stat().st_size, "sha256": digest}}
 
     def _record(self, piece: Any) -> Record:
         import numpy as np
@@ -322,3 +329,11 @@ class UnitWork:
         row: Mapping[str, Any] = {**piece.row, "duration": round(wav.size / sound.sample_rate, 3)}
         text = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
         return Record(piece.id, {self.settings.format: data, "json": text.encode()})
+
+
+def _rates(pieces: Sequence[Any]) -> dict[str, dict[str, int]]:
+    """Rates of the rows of a unit, for the second pass."""
+    counts = RateCounts()
+    for piece in pieces:
+        counts.add(piece.row["text"], piece.segment.seconds, piece.row["language"])
+    return counts.to_dict()
