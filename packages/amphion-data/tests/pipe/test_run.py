@@ -190,13 +190,13 @@ def test_an_unknown_part_is_named_with_those_there_are(recordings, tmp_path):
 
 def test_a_recording_that_ends_its_process_is_set_aside_and_costs_nothing_else(recordings, tmp_path, cheap):
     settings = cheap(unit=30.0)
-    from amphion_data.pipe.units import UnitWork
+    from amphion_data.pipe.steps import Job, UnitWork
 
     unit = plan_units(recordings, settings).units[0]
     deaths = {"run": "this", "tries": {"talk 0.wav": 4}}
     open_store(tmp_path / "out").write(f"tries/{unit.key}.json", json.dumps(deaths).encode())
-    other = UnitWork(settings, str(recordings), str(tmp_path / "other"), "this")(unit)
-    facts = UnitWork(settings, str(recordings), str(tmp_path / "out"), "this")(unit)
+    other = UnitWork(Job(settings, str(recordings), str(tmp_path / "other"), "this"))(unit)
+    facts = UnitWork(Job(settings, str(recordings), str(tmp_path / "out"), "this"))(unit)
     assert other["rows"] == 4 and facts["rows"] == 2
     assert [(d["audio"], d["reason"]) for d in facts["drops"]] == [("talk 0.wav", "quarantined")]
 

@@ -103,20 +103,28 @@ class Engine(abc.ABC):
 
 
 class Runner:
-    """The functions of some steps, made at their first use and kept."""
+    """The functions of some steps, made before their first use and kept."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self._steps = tuple(steps)
-        self._functions: dict[str, Callable[[Any], Any]] = {}
+        self._functions: list[Callable[[Any], Any]] = []
+
+    def make(self) -> None:
+        """Make all functions now, so that what is missing is said before the first step has worked for an hour.
+
+        Raises:
+            SetupError: one can't be made.
+        """
+        if not self._functions:
+            self._functions = [_made(step) for step in self._steps]
 
     def __call__(self, value: Any) -> tuple[Any, dict[str, float]]:
         """The value after all steps, and the seconds of each."""
+        self.make()
         seconds: dict[str, float] = {}
-        for step in self._steps:
-            if step.name not in self._functions:
-                self._functions[step.name] = _made(step)
+        for step, function in zip(self._steps, self._functions, strict=True):
             began = time.perf_counter()
-            value = self._functions[step.name](value)
+            value = function(value)
             seconds[step.name] = time.perf_counter() - began
         return value, seconds
 

@@ -1,7 +1,8 @@
-"""One process's pipeline: its models, loaded once, and what they make of recordings.
+"""One process's part of the pipeline: its models, loaded once, and what they make of recordings.
 
 A recording goes alone through standardising, separation, diarisation and cutting, which stream it; the segments of all
-recordings of a unit then go through recogniser and scorer together, in batches of bounded length.
+recordings of a unit then go through recogniser and scorer together, in batches of bounded length. What one part gives,
+the next may take in another process.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import math
 import time
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.sound import Sound, standardise
 from amphion_data.pipe.spans import RATE, Span, total
 from amphion_data.pipe.stages import KINDS, Clip, Transcript, find_stage
+from amphion_data.pipe.voices import strangers
 
 __all__ = ["Analysis", "Piece", "Pipeline", "Tally", "source_hash"]
 
@@ -43,12 +45,18 @@ class Analysis:
         sound: its voice, on disk.
         cut: what became of its speech.
         gain_db: that its segments are raised by.
+        removed: numbers of segments that somebody took out of the list after they were cut.
     """
 
     name: str
     sound: Sound
     cut: Cut
     gain_db: float
+    removed: frozenset[int] = frozenset()
+
+    def numbered(self) -> list[tuple[int, Segment]]:
+        """All segments, short ones too, with their numbers in the recording."""
+        return list(enumerate(sorted([*self.cut.segments, *self.cut.short], key=lambda segment: segment.start)))
 
 
 @dataclass
@@ -72,13 +80,25 @@ class Piece:
         return f"{self.id} {self.segment.start} {self.segment.end}"
 
 
+def _counter() -> dict[str, float]:
+    return defaultdict(float)
+
+
 @dataclass
 class Tally:
-    """What a unit counts: seconds of audio by stage, of segments by reason of their drop, of work by stage."""
+    """What a unit counts, in seconds.
 
-    funnel: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    dropped: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    work: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    Attributes:
+        funnel: audio after each stage.
+        dropped: segments by the reason of their drop.
+        work: of each stage.
+        languages: segments that were heard, by language.
+    """
+
+    funnel: dict[str, float] = field(default_factory=_counter)
+    dropped: dict[str, float] = field(default_factory=_counter)
+    work: dict[str, float] = field(default_factory=_counter)
+    languages: dict[str, float] = field(default_factory=_counter)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -89,15 +109,18 @@ class Tally:
 
 
 class Pipeline:
-    """The stages that settings ask for.
+    """The stages that settings ask for, or some of them.
 
     Args:
         settings: what to do.
         folder: where the recordings are; texts that are given lie beside them.
         device: of the networks, `cpu` or `cuda:0`.
+        kinds: of the stages that are used here; the models of no others are loaded.
     """
 
-    def __init__(self, settings: PipeSettings, folder: str, device: str = "cpu") -> None:
+    def __init__(
+        self, settings: PipeSettings, folder: str, device: str = "cpu", kinds: Collection[str] = KINDS
+    ) -> None:
         """Load the models.
 
         Raises:
@@ -108,20 +131,25 @@ class Pipeline:
         self.settings = settings
         chosen = settings.stages() | {"embed": choose_embedder(settings.embed)}
         self.stages: dict[str, Any] = {}
+        second_look = settings.filter.max_voice_distance is not None and "diarise" in kinds
+        if second_look or ("diarise" in kinds and chosen["diarise"] == "offline"):
+            own = settings.options.get(chosen["embed"], {})
+            self.embedder = find_stage("embed", chosen["embed"], own, device)
         for kind in KINDS:
-            if kind == "embed":
+            if kind == "embed" or kind not in kinds:
                 continue
             options = dict(settings.options.get(chosen[kind], {}))
             if kind == "diarise" and chosen[kind] == "offline":
-                own = settings.options.get(chosen["embed"], {})
-                options["embedder"] = find_stage("embed", chosen["embed"], own, device)
+                options["embedder"] = self.embedder
             if kind == "transcribe" and chosen[kind] == "given":
                 options.setdefault("folder", folder)
             self.stages[kind] = find_stage(kind, chosen[kind], options, device)
         self.identities = {kind: stage.identity for kind, stage in self.stages.items()}
+        if second_look:
+            self.identities["embed"] = self.embedder.identity
 
-    def analyse(self, path: Path, name: str, work: Path, tally: Tally) -> Analysis | Drop:
-        """Cut one recording into segments.
+    def standardise(self, path: Path, name: str, work: Path, tally: Tally) -> Sound | Drop:
+        """The voice of one recording, on disk; takes the stage `separate`.
 
         Args:
             path: of its file.
@@ -129,17 +157,29 @@ class Pipeline:
             work: folder for what is kept on disk.
             tally: counts what was found.
         """
-        settings = self.settings
+        separator = self.stages["separate"]
         try:
             with tally.timed("separate"):
-                number = source_hash(name)
-                sound = standardise(path, work, number, settings.sample_rate, self.stages["separate"])
+                sound = standardise(path, work, source_hash(name), self.settings.sample_rate, separator)
         except AudioError as error:
             return Drop(name, name, error.reason, str(error), "standardise")
         tally.funnel["decoded"] += sound.duration
+        if clean := getattr(separator, "clean_seconds", 0.0):
+            tally.funnel["clean"] += clean
         if sound.peak == 0:
             sound.close()
             return Drop(name, name, "silent_audio", f"all samples of {sound.duration:.3f} s are zero", "standardise")
+        return sound
+
+    def listen(self, sound: Sound, name: str, tally: Tally) -> Analysis | Drop:
+        """Cut one recording into segments; takes the stages `vad` and `diarise`.
+
+        Args:
+            sound: its voice.
+            name: of the source.
+            tally: counts what was found.
+        """
+        settings = self.settings
         with tally.timed("vad"):
             speech = self.stages["vad"].speech(sound.blocks(settings.block))
         if not speech:
@@ -150,18 +190,24 @@ class Pipeline:
         with tally.timed("segment"):
             cut = cut_segments(speech, diarisation, sound.length, settings.segment, sound.read_low)
             gain = self._gain(sound, speech)
+        if settings.filter.max_voice_distance is not None:
+            with tally.timed("voices"):
+                cut.strangers = strangers(sound, cut.segments, self.embedder, settings.filter.max_voice_distance)
         tally.funnel["speech"] += cut.speech / RATE
         tally.funnel["overlap"] += cut.overlap / RATE
         tally.funnel["nobody"] += cut.nobody / RATE
         tally.funnel["segments"] += total(Span(s.start, s.end) for s in cut.segments) / RATE
         return Analysis(name, sound, cut, gain)
 
-    def finish(self, analyses: Sequence[Analysis], tally: Tally) -> tuple[list[Piece], list[Drop]]:
-        """Transcribe, score and filter the segments of some recordings.
+    def finish(
+        self, analyses: Sequence[Analysis], tally: Tally, models: Mapping[str, str]
+    ) -> tuple[list[Piece], list[Drop]]:
+        """Transcribe, score and filter the segments of some recordings; takes `transcribe` and `score`.
 
         Args:
             analyses: in the order of the output.
             tally: counts what was found.
+            models: identities of all parts, for the rows.
 
         Returns:
             The segments that are kept, and the others, each in the order of the recordings and of time.
@@ -170,13 +216,13 @@ class Pipeline:
         drops: list[tuple[int, int, Drop]] = []
         numbered: list[tuple[int, int, Analysis, Segment]] = []
         for order, analysis in enumerate(analyses):
-            every = sorted([*analysis.cut.segments, *analysis.cut.short], key=lambda segment: segment.start)
-            for number, segment in enumerate(every):
-                if segment.seconds < self.settings.segment.min_duration:
-                    drop = self._drop(analysis, number, segment, Verdict("too_short", "", "segment"), None, tally)
-                    drops.append((order, number, drop))
-                else:
+            for number, segment in analysis.numbered():
+                verdict = self._unheard(analysis, number, segment)
+                if verdict is None:
                     numbered.append((order, number, analysis, segment))
+                else:
+                    drop = self._drop(analysis, number, segment, verdict, None, tally)
+                    drops.append((order, number, drop))
         for batch in _batches(numbered):
             clips = [self._clip(analysis, segment) for _, _, analysis, segment in batch]
             with tally.timed("transcribe"):
@@ -191,14 +237,26 @@ class Pipeline:
                 rated = self.stages["score"].score([clips[k] for k in left])
             scores = dict(zip(left, rated, strict=True))
             for k, (order, number, analysis, segment) in enumerate(batch):
+                language = self._language(transcripts[k]) or ""
+                tally.languages[language] += segment.seconds
                 verdict = verdicts[k] or judge_score(scores[k], self.settings)
                 if verdict is None:
-                    kept.append(self._piece(analysis, number, segment, transcripts[k], scores[k]))
+                    kept.append(self._piece(analysis, number, segment, transcripts[k], scores[k], models))
                     tally.funnel["kept"] += segment.seconds
                 else:
                     drop = self._drop(analysis, number, segment, verdict, transcripts[k], tally)
                     drops.append((order, number, drop))
         return kept, [drop for _, _, drop in sorted(drops, key=lambda item: item[:2])]
+
+    def _unheard(self, analysis: Analysis, number: int, segment: Segment) -> Verdict | None:
+        """Why a segment does not come to the recogniser at all."""
+        if segment.seconds < self.settings.segment.min_duration:
+            return Verdict("too_short", "", "segment")
+        if segment in analysis.cut.strangers:
+            return Verdict("wrong_speaker", analysis.cut.strangers[segment], "voices")
+        if number in analysis.removed:
+            return Verdict("filtered", "taken out of the manifest of segments", "segment")
+        return None
 
     def _gain(self, sound: Sound, speech: list[Span]) -> float:
         """One gain for all of a recording, dB."""
@@ -213,9 +271,15 @@ class Pipeline:
         return Clip(loud, analysis.name, segment.start / RATE, segment.end / RATE)
 
     def _piece(
-        self, analysis: Analysis, number: int, segment: Segment, text: Transcript | None, scores: Mapping[str, float]
+        self,
+        analysis: Analysis,
+        number: int,
+        segment: Segment,
+        text: Transcript | None,
+        scores: Mapping[str, float],
+        models: Mapping[str, str],
     ) -> Piece:
-        language = (text.language if text else None) or self.settings.language
+        language = self._language(text)
         key = self._key(analysis, number, language)
         ovrl = scores.get("ovrl")
         row: dict[str, Any] = {
@@ -230,7 +294,7 @@ class Pipeline:
             "source": analysis.name,
             "overlap_s": 0.0,
             "gain_db": analysis.gain_db,
-            "models": self.identities,
+            "models": dict(models),
             **analysis.sound.facts,
         }
         row |= {f"dnsmos_{name}": round(value, 4) for name, value in scores.items() if name != "ovrl"}
@@ -252,11 +316,14 @@ class Pipeline:
         text: Transcript | None,
         tally: Tally,
     ) -> Drop:
-        language = (text.language if text else None) or self.settings.language
+        language = self._language(text)
         where = f"{segment.start / RATE:.3f} to {segment.end / RATE:.3f} s of speaker {segment.speaker}"
         detail = f"{verdict.detail}; {where}" if verdict.detail else where
         tally.dropped[verdict.reason] += segment.seconds
         return Drop(self._key(analysis, number, language), analysis.name, verdict.reason, detail, verdict.stage)
+
+    def _language(self, text: Transcript | None) -> str | None:
+        return (text.language if text else None) or self.settings.language
 
     def _key(self, analysis: Analysis, number: int, language: str | None) -> str:
         return f"{(language or 'xx').upper()}_{source_hash(analysis.name)}_W{number:06d}"

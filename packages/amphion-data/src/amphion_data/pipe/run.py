@@ -11,16 +11,16 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from amphion_core.data import Drop
-from amphion_data.engines import Engine, InProcessEngine, Leases, Ledger, Outcome, Step, Store, open_store
+from amphion_data.engines import Engine, InProcessEngine, Leases, Ledger, Outcome, Store, open_store
 from amphion_data.pipe.corpus_pass import final_facts, forget_other_passes, run_corpus_pass
 from amphion_data.pipe.report import PipeReport, Status, gather
 from amphion_data.pipe.settings import PipeSettings
-from amphion_data.pipe.units import Plan, Unit, UnitWork, WorkFailedError, fingerprint, plan_units
+from amphion_data.pipe.steps import Job, gpu_shares, unit_steps
+from amphion_data.pipe.units import Plan, Unit, WorkFailedError, fingerprint, plan_units
 
 __all__ = ["PipeReport", "run_pipe", "status"]
 
@@ -37,7 +37,7 @@ def run_pipe(
     engine: Engine | None = None,
     device: str = "cpu",
     cpus: float = 1.0,
-    gpus: float = 0.0,
+    gpus: float | Mapping[str, float] = 0.0,
     time_limit: float | None = None,
     work: str | None = None,
     overwrite: bool = False,
@@ -52,7 +52,8 @@ def run_pipe(
         engine: who works; None is this process.
         device: of the networks, `cpu` or `cuda:0`.
         cpus: cores of one worker, on engines that place workers.
-        gpus: GPUs of one worker, fractions allowed; such workers keep their models.
+        gpus: share of a GPU of each step with networks, on Ray: one for all, or by the names of steps (`listen`,
+            `recognise`, and `standardise` where music is taken away). Such steps are actors that keep their models.
         time_limit: s after which no more units are begun; None for no limit.
         work: folder of each machine for what is kept on disk meanwhile; None takes that of the system.
         overwrite: replace what other settings left in the output, instead of refusing.
@@ -75,14 +76,14 @@ def run_pipe(
     _begin(store, plan, str(folder), settings, overwrite)
     ledger = Ledger(store)
     units = {unit.key: unit for unit in plan.units}
-    make = partial(UnitWork, settings, str(folder), str(out), uuid.uuid4().hex, device, work)
-    step = Step("unit", make, cpus=cpus, gpus=gpus)
+    job = Job(settings, str(folder), str(out), uuid.uuid4().hex, device, work, gpu_shares(gpus, settings))
+    steps = unit_steps(job, cpus=cpus)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     failed: dict[str, str] = {}
     began = time.monotonic()
     with Leases(store, beat=patience / 6, patience=patience) as leases:
         given = _given(units, leases, ledger, deadline)
-        for outcome in (engine or InProcessEngine()).run([step], given):
+        for outcome in (engine or InProcessEngine()).run(steps, given):
             _note(outcome, store, failed, len(units))
             leases.give_back(outcome.unit.key)
     left = [unit for unit in plan.units if ledger.facts(unit.key) is None]

@@ -7,7 +7,7 @@ Times are those of the input: the resampler gives its first sample at the time o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amphion_core import audio
+from amphion_data.pipe.samples import Samples
 from amphion_data.pipe.spans import RATE, Span
 
 if TYPE_CHECKING:
@@ -30,31 +31,39 @@ _READ = 20.0  # s that are decoded at a time
 class Sound:
     """The mono voice of a recording, at the rate of the output and at 16 kHz.
 
+    It is picklable: what travels are the samples that are still needed, see `Samples`.
+
     Args:
-        high: raw float32 at the rate of the output.
-        low: raw float32 at 16 kHz.
+        high: at the rate of the output.
+        low: at 16 kHz.
         sample_rate: of the first, Hz.
+        length: samples at 16 kHz.
         duration: of the source, s.
         peak: largest absolute sample of the first.
         facts: of the source: its rate and channels.
     """
 
     def __init__(
-        self, high: Path, low: Path, sample_rate: int, duration: float, peak: float, facts: dict[str, int]
+        self,
+        high: Samples,
+        low: Samples,
+        *,
+        sample_rate: int,
+        length: int,
+        duration: float,
+        peak: float,
+        facts: dict[str, int],
     ) -> None:
-        self.high, self.low, self.sample_rate = high, low, sample_rate
+        self.high, self.low, self.sample_rate, self.length = high, low, sample_rate, length
         self.duration, self.peak, self.facts = duration, peak, facts
-        self.length = low.stat().st_size // 4
-        """Samples at 16 kHz."""
 
     def read(self, start: float, end: float) -> Wav:
         """(T,) samples at the rate of the output, from and to, s."""
-        first, last = round(start * self.sample_rate), round(end * self.sample_rate)
-        return np.fromfile(self.high, np.float32, last - first, offset=4 * first)
+        return self.high.read(round(start * self.sample_rate), round(end * self.sample_rate))
 
     def read_low(self, span: Span) -> Wav:
         """(T,) samples at 16 kHz."""
-        return np.fromfile(self.low, np.float32, max(0, span.end - span.start), offset=4 * span.start)
+        return self.low.read(span.start, span.end)
 
     def blocks(self, seconds: float) -> Iterator[Wav]:
         """(T,) blocks at 16 kHz, of so many seconds but for the last."""
@@ -72,10 +81,16 @@ class Sound:
                 count += wav.size
         return 10 * math.log10(energy / count) if energy > 0 else -math.inf
 
+    def keep(self, spans: Sequence[Span], *, low: bool) -> None:
+        """Say which spans may still be read; no others travel. Without `low` only the rate of the output does."""
+        self.low.needed = [(span.start, span.end) for span in spans] if low else []
+        ends = [(span.start / RATE * self.sample_rate, span.end / RATE * self.sample_rate) for span in spans]
+        self.high.needed = [(round(start), round(end)) for start, end in ends]
+
     def close(self) -> None:
         """Remove what is on disk."""
-        self.high.unlink(missing_ok=True)
-        self.low.unlink(missing_ok=True)
+        self.high.close()
+        self.low.close()
 
 
 def standardise(path: Path, work: Path, name: str, sample_rate: int, separator: Separator) -> Sound:
@@ -109,7 +124,16 @@ def standardise(path: Path, work: Path, name: str, sample_rate: int, separator: 
         peak = max(peak, to_high.end())
         to_low.end()
     facts = {"source_rate": found.sample_rate, "source_channels": found.channels}
-    return Sound(high, low, sample_rate, found.duration, peak, facts)
+    length = low.stat().st_size // 4
+    return Sound(
+        Samples(high),
+        Samples(low),
+        sample_rate=sample_rate,
+        length=length,
+        duration=found.duration,
+        peak=peak,
+        facts=facts,
+    )
 
 
 def blocks_of(path: Path) -> Iterator[Wav]:

@@ -1,35 +1,27 @@
-"""Units of work: some recordings of about half an hour in all, from their files to one shard and one mark."""
+"""Units of work: some recordings of about half an hour in all, which become one shard and one mark."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import logging
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from amphion_core.data import Drop, Record, write_shards
-from amphion_data.engines import Ledger, Store, open_store
+from amphion_core.data import Drop
+from amphion_data.engines import Store, open_store
 from amphion_data.files import AUDIO_SUFFIXES, is_hidden
-from amphion_data.pipe.corpus_pass import FIRST
-from amphion_data.pipe.rates import RateCounts
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.transcription import TEXT_SUFFIXES
 
-__all__ = ["VIDEO_SUFFIXES", "Source", "Unit", "UnitWork", "WorkFailedError", "fingerprint", "plan_units"]
-
-log = logging.getLogger(__name__)
+__all__ = ["VIDEO_SUFFIXES", "Source", "Unit", "WorkFailedError", "fingerprint", "plan_units"]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".flv", ".m4v"})
 """Endings of files whose sound is taken where a decoder for them is installed."""
 
-_FATAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
-_TRIES = 3  # times that a recording is tried within one attempt at its unit
-_DEATHS = 4  # times that a recording may have been open when its process died before it is set aside
+_OF_ROWS = frozenset({"transcribe", "score", "format", "language"})
+"""Settings that no segment depends on."""
+
 _BYTES_A_SECOND = 16_000  # of a file whose length is not known before it is decoded
 
 
@@ -61,11 +53,13 @@ class Unit:
     Attributes:
         number: in the plan.
         key: of the mark; made of the settings, versions and recordings.
+        segments: key of its segments; made of the recordings and of those settings that decide on segments.
         sources: sorted by name.
     """
 
     number: int
     key: str
+    segments: str
     sources: tuple[Source, ...]
 
     @property
@@ -93,8 +87,13 @@ class Plan:
         return sum(unit.seconds for unit in self.units)
 
 
-def fingerprint(settings: PipeSettings) -> str:
-    """Text of what the bytes of the output depend on, beside the recordings."""
+def fingerprint(settings: PipeSettings, *, segments: bool = False) -> str:
+    """Text of what the bytes of the output depend on, beside the recordings.
+
+    Args:
+        settings: of the run.
+        segments: only what the segments depend on, not what is made of them.
+    """
     import soundfile
     import soxr
 
@@ -105,6 +104,11 @@ def fingerprint(settings: PipeSettings) -> str:
     versions = {"amphion-core": core, "amphion-data": __version__}
     versions |= {"libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
     asked = settings.updated(embed=choose_embedder(settings.embed)).to_dict()
+    if segments:
+        stages = {asked[kind] for kind in ("separate", "vad", "diarise", "embed")}
+        asked["options"] = {name: own for name, own in asked["options"].items() if name in stages}
+        asked["filter"] = {"max_voice_distance": asked["filter"]["max_voice_distance"]}
+        asked = {name: value for name, value in asked.items() if name not in _OF_ROWS}
     return json.dumps({"settings": asked, "versions": versions}, sort_keys=True, ensure_ascii=False)
 
 
@@ -133,7 +137,7 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
     if not sources:
         found = ", ".join(names[:10]) or "nothing"
         raise FileNotFoundError(f"no recording in {folder}; it holds {found}")
-    asked = fingerprint(settings)
+    asked = (fingerprint(settings), fingerprint(settings, segments=True))
     group: list[Source] = []
     for source in sources:
         if group and sum(s.seconds for s in group) + source.seconds > settings.unit:
@@ -171,169 +175,11 @@ def _source(store: Store, name: str) -> Source:
     return Source(name, stamp, size, round(seconds, 3))
 
 
-def _unit(number: int, group: Sequence[Source], asked: str, texts: Mapping[str, str]) -> Unit:
-    digest = hashlib.sha256(asked.encode())
+def _unit(number: int, group: Sequence[Source], asked: tuple[str, str], texts: Mapping[str, str]) -> Unit:
+    whole, first = (hashlib.sha256(text.encode()) for text in asked)
     for source in group:
         stem = str(PurePosixPath(source.name).with_suffix(""))
         text = texts.get(source.name) or texts.get(stem) or ""
-        digest.update(f"\n{source.name}\0{source.stamp}\0{text}".encode("utf-8", "surrogateescape"))
-    return Unit(number, digest.hexdigest()[:24], tuple(group))
-
-
-class UnitWork:
-    """What a worker does to a unit; its models are loaded when the first one comes.
-
-    Args:
-        settings: what to do.
-        folder: path or address of the recordings.
-        out: path or address of the output.
-        run: of this run; processes that died in another one are not counted.
-        device: of the networks.
-        work: folder of this machine for what is kept on disk meanwhile; None takes that of the system.
-    """
-
-    def __init__(
-        self, settings: PipeSettings, folder: str, out: str, run: str, device: str = "cpu", work: str | None = None
-    ) -> None:
-        from amphion_data.pipe.process import Pipeline
-
-        self.settings, self.run, self.work = settings, run, work
-        self.source, self.out = open_store(folder), open_store(out)
-        self.ledger = Ledger(self.out)
-        self.pipeline = Pipeline(settings, folder, device)
-
-    def __call__(self, unit: Unit) -> dict[str, Any]:
-        """Work on a unit; what it leaves is whole once it is marked.
-
-        Returns:
-            What the mark says.
-
-        Raises:
-            OSError: the disk is full, or the output can't be written.
-        """
-        known = self.ledger.facts(unit.key)
-        if known is not None:
-            return known
-        from amphion_data.pipe.process import Analysis, Tally
-
-        tally = Tally()
-        with tempfile.TemporaryDirectory(prefix="amphion-emilia-", dir=self.work) as place:
-            analyses: list[Analysis] = []
-            drops: list[Drop] = []
-            for source in unit.sources:
-                found = self._source(unit, source, Path(place), tally)
-                (drops if isinstance(found, Drop) else analyses).append(found)  # type: ignore[attr-defined]
-            pieces, dropped = self.pipeline.finish(analyses, tally)
-            facts = self._facts(unit, tally, len(analyses), len(pieces), [*drops, *dropped])
-            with tally.timed("write"):
-                facts |= self._written(unit, pieces, Path(place))
-            if self.settings.filter.rates == "corpus":
-                facts["rates"] = _rates(pieces)
-            for piece in pieces:
-                facts["languages"][piece.row["language"] or ""] = round(
-                    facts["languages"].get(piece.row["language"] or "", 0.0) + piece.segment.seconds, 6
-                )
-        times = {stage: round(seconds, 4) for stage, seconds in tally.work.items()}
-        self.out.write(f"times/{unit.key}.json", json.dumps({"seconds": unit.seconds, "work": times}).encode())
-        self.ledger.finish(unit.key, facts)
-        self.out.remove(f"tries/{unit.key}.json")
-        return facts
-
-    def _source(self, unit: Unit, source: Source, place: Path, tally: Any) -> Any:
-        """What becomes of one recording; it is dropped where it fails each time, or ends its process each time."""
-        deaths = self._begin(unit, source)
-        if deaths > _DEATHS:
-            detail = f"{deaths - 1} processes died while they worked on it; forget tries/{unit.key}.json to try again"
-            return Drop(source.name, source.name, "quarantined", detail, "engine")
-        for attempt in range(1, _TRIES + 1):
-            try:
-                with self.source.local(source.name) as path:
-                    found = self.pipeline.analyse(path, source.name, place, tally)
-                break
-            except (MemoryError, KeyboardInterrupt):
-                raise
-            except OSError as error:
-                if error.errno in _FATAL:
-                    raise
-                words = f"{type(error).__name__}: {error}"
-                found = Drop(source.name, source.name, "missing_audio", words, "standardise")
-            except Exception as error:
-                log.exception("%s: attempt %d", source.name, attempt)
-                words = f"{type(error).__name__}: {error}, {attempt} times"
-                found = Drop(source.name, source.name, "stage_failed", words[:500], "stages")
-        self._end(unit, source)
-        return found
-
-    def _begin(self, unit: Unit, source: Source) -> int:
-        """Note that a recording is begun; returns how often it was begun in this run and not ended."""
-        name = f"tries/{unit.key}.json"
-        noted = json.loads(self.out.read(name) or b"{}")
-        tries: dict[str, int] = noted.get("tries", {}) if noted.get("run") == self.run else {}
-        tries[source.name] = tries.get(source.name, 0) + 1
-        self.out.write(name, json.dumps({"run": self.run, "tries": tries}).encode())
-        return tries[source.name]
-
-    def _end(self, unit: Unit, source: Source) -> None:
-        name = f"tries/{unit.key}.json"
-        noted = json.loads(self.out.read(name) or b"{}")
-        if noted.get("tries", {}).pop(source.name, None) is not None:
-            self.out.write(name, json.dumps(noted).encode())
-
-    def _facts(self, unit: Unit, tally: Any, used: int, kept: int, drops: Sequence[Drop]) -> dict[str, Any]:
-        return {
-            "number": unit.number,
-            "sources": [asdict(source) for source in unit.sources],
-            "sources_used": used,
-            "rows": kept,
-            "drops": [asdict(drop) for drop in drops],
-            "funnel": {name: round(seconds, 6) for name, seconds in sorted(tally.funnel.items())},
-            "dropped_seconds": {name: round(seconds, 6) for name, seconds in sorted(tally.dropped.items())},
-            "languages": {},
-            "models": self.pipeline.identities,
-        }
-
-    def _written(self, unit: Unit, pieces: Sequence[Any], place: Path) -> dict[str, Any]:
-        """Write the shard and put it into the output, index last."""
-        if not pieces:
-            return {"shard": None}
-        folder = place / "shard"
-        report = write_shards(
-            pieces,
-            self._record,
-            folder,
-            per_shard=len(pieces),
-            fingerprint=unit.key,
-            progress=False,
-            on_error="fail",
-        )
-        tar = report.shards[0]
-        name = unit.shard
-        if self.settings.filter.rates == "corpus":  # the second pass writes the shards that count
-            name = f"{FIRST}/{unit.shard.rpartition('/')[2]}"
-        self.out.put(tar, name)
-        self.out.put(tar.with_name(tar.name + ".idx"), name + ".idx")
-        with tar.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"shard": {"name": name, "bytes": tar.stat().st_size, "sha256": digest}}
-
-    def _record(self, piece: Any) -> Record:
-        import numpy as np
-
-        from amphion_core import audio
-        from amphion_data.pipe.spans import RATE
-
-        sound, segment = piece.analysis.sound, piece.segment
-        wav = sound.read(segment.start / RATE, segment.end / RATE)
-        wav = (wav * np.float32(10 ** (piece.analysis.gain_db / 20))).astype(np.float32)
-        data = audio.encode(wav, sound.sample_rate, self.settings.format)
-        row: Mapping[str, Any] = {**piece.row, "duration": round(wav.size / sound.sample_rate, 3)}
-        text = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-        return Record(piece.id, {self.settings.format: data, "json": text.encode()})
-
-
-def _rates(pieces: Sequence[Any]) -> dict[str, dict[str, int]]:
-    """Rates of the rows of a unit, for the second pass."""
-    counts = RateCounts()
-    for piece in pieces:
-        counts.add(piece.row["text"], piece.segment.seconds, piece.row["language"])
-    return counts.to_dict()
+        whole.update(f"\n{source.name}\0{source.stamp}\0{text}".encode("utf-8", "surrogateescape"))
+        first.update(f"\n{source.name}\0{source.stamp}".encode("utf-8", "surrogateescape"))
+    return Unit(number, whole.hexdigest()[:24], first.hexdigest()[:24], tuple(group))

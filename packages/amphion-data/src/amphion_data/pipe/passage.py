@@ -1,0 +1,106 @@
+"""A unit on its way through the steps: what each hands to the next, within a process or to another machine.
+
+    standardise -> the voice of each recording, at the rate of the output and at 16 kHz
+    listen      -> the segments of each recording; of the samples, those of the segments are needed from here on
+    recognise   -> the rows that are kept; of the samples, theirs at the rate of the output
+    write       -> what the mark says
+
+Within a process the samples stay in files of a scratch folder and nothing is copied. A passage that is pickled carries
+the samples that are still needed, so the next machine needs no file of this one.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amphion_core.data import Drop
+from amphion_data.pipe.process import Analysis, Piece, Tally
+from amphion_data.pipe.sound import Sound
+from amphion_data.pipe.units import Unit
+
+__all__ = ["Passage", "Scratch"]
+
+_ORDER = ("separate", "vad", "diarise", "transcribe", "score", "embed")
+
+
+class Scratch:
+    """A folder that goes with the object that holds it.
+
+    Args:
+        work: folder that it is made in; None takes that of the system.
+    """
+
+    def __init__(self, work: str | None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="amphion-emilia-", dir=work))
+        self._end = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove it now."""
+        self._end()
+
+
+@dataclass
+class Passage:
+    """What is known of a unit so far.
+
+    Attributes:
+        unit: on its way.
+        facts: what the mark says, of one that is done already; the steps let it pass.
+        tally: what was counted.
+        drops: recordings and segments that were dropped.
+        models: identities of the parts that worked on it.
+        steps: seconds, GPUs and process of each step.
+        sounds: recordings that were decoded and are not cut yet, by their names.
+        analyses: those that are.
+        pieces: segments that are kept.
+        used: recordings with speech.
+        scratch: folder of this machine with the samples; None after a journey.
+    """
+
+    unit: Unit
+    facts: dict[str, Any] | None = None
+    tally: Tally = field(default_factory=Tally)
+    drops: list[Drop] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=dict)
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sounds: dict[str, Sound] = field(default_factory=dict)
+    analyses: list[Analysis] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    used: int = 0
+    scratch: Scratch | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "scratch": None}
+
+    @contextmanager
+    def timed(self, step: str, gpus: float) -> Iterator[None]:
+        """Note the time of a step, and where it ran."""
+        began = time.perf_counter()
+        yield
+        seconds = round(time.perf_counter() - began, 4)
+        self.steps[step] = {"seconds": seconds, "gpus": gpus, "process": f"{platform.node()}:{os.getpid()}"}
+
+    def name_models(self, identities: dict[str, str]) -> None:
+        """Add the identities of parts, in the order of the work."""
+        known = {**self.models, **identities}
+        self.models = {kind: known[kind] for kind in (*_ORDER, *sorted(known.keys() - set(_ORDER))) if kind in known}
+
+    def sort_drops(self) -> None:
+        """Drops of whole recordings in the order of these, whichever step dropped them."""
+        order = {source.name: number for number, source in enumerate(self.unit.sources)}
+        self.drops.sort(key=lambda drop: order[drop.audio])
+
+    def close(self) -> None:
+        """Remove what is on disk."""
+        if self.scratch is not None:
+            self.scratch.close()
