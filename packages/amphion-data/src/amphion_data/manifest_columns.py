@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ __all__ = ["Fault", "ManifestColumns", "Piece", "index_manifest", "map_pieces", 
 log = logging.getLogger(__name__)
 
 _VERSION = 1
-_PIECE = 2 << 20  # bytes of a manifest that one process reads at a time
+_PIECE = 512 << 10  # bytes that are read at a time; the memory of more goes back to the system and is asked for again
+_TOGETHER = 4  # pieces that one process is given at a time
 _BATCH = 1000  # lines that are parsed at once
 _LEAST, _FEW = 100, 0.5  # texts of a piece of which more than so many and more than this share differ are no labels
 _OWN = frozenset({"id", "audio", "text", "extra"})
@@ -147,7 +149,7 @@ def map_pieces(
             yield function(*call)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        yield from pool.map(function, *zip(*calls, strict=True))
+        yield from pool.map(function, *zip(*calls, strict=True), chunksize=_TOGETHER)
 
 
 def read_piece(path: Path, start: int, end: int, wanted: Sequence[str] = ()) -> Piece:
@@ -160,35 +162,35 @@ def read_piece(path: Path, start: int, end: int, wanted: Sequence[str] = ()) -> 
         wanted: columns that are kept even where they are texts of which there are many.
     """
     data, start = _lines(path, start, end)
-    raw = data.split(b"\n")
-    sizes = np.fromiter(map(len, raw), np.int64, len(raw))
-    begins = start + np.concatenate([[0], np.cumsum(sizes[:-1] + 1)])
-    try:
-        texts: Sequence[str | bytes] = data.decode().split("\n")
-    except UnicodeDecodeError:
-        texts = raw
+    breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    begins, ends = np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(data)]])
     with _uncollected():
-        rows, numbers, wrong = _parsed(texts)
-        ids = [row["id"] for row in rows]
-        chosen = slice(None) if len(rows) == len(raw) else numbers
-        piece = Piece(begins[chosen], sizes[chosen].astype(np.int32), Strings.of(ids))
-        piece.faults = [(int(begins[number]), words) for number, words in wrong]
-        _fill(piece, rows, frozenset(wanted))
-        del rows, ids
+        rows, numbers, wrong = _parsed(data, len(begins))
+        table = _table(rows)
+        chosen = slice(None) if len(rows) == len(begins) else numbers
+        sizes = (ends - begins)[chosen].astype(np.int32)
+        piece = Piece(start + begins[chosen], sizes, Strings.of(table.get("id", ())))
+        piece.faults = [(start + int(begins[number]), words) for number, words in wrong]
+        _fill(piece, table, len(rows), frozenset(wanted))
+        del rows, table
     return piece
 
 
-def _parsed(texts: Sequence[str | bytes]) -> tuple[list[dict[str, Any]], list[int], list[tuple[int, str]]]:
-    """The rows of lines, their numbers, and the numbers of lines that are none with what is wrong."""
+def _parsed(data: bytes, count: int) -> tuple[list[dict[str, Any]], list[int], list[tuple[int, str]]]:
+    """The rows of `count` lines, their numbers (none where each line is a row), and lines that are none, with why."""
+    whole = _at_once(data, count)
+    if whole is not None:
+        return whole, [], []
+    lines = data.split(b"\n")
     rows, numbers, wrong = list[dict[str, Any]](), list[int](), list[tuple[int, str]]()
-    for first in range(0, len(texts), _BATCH):
-        lines = texts[first : first + _BATCH]
-        found = _at_once(lines)
+    for first in range(0, len(lines), _BATCH):
+        batch = lines[first : first + _BATCH]
+        found = _at_once(b"\n".join(batch), len(batch))
         if found is not None:
             rows += found
-            numbers.extend(range(first, first + len(lines)))
+            numbers.extend(range(first, first + len(batch)))
             continue
-        for number, line in enumerate(lines, first):
+        for number, line in enumerate(batch, first):
             if line.strip():
                 row = _one(line)
                 if isinstance(row, dict):
@@ -199,25 +201,37 @@ def _parsed(texts: Sequence[str | bytes]) -> tuple[list[dict[str, Any]], list[in
     return rows, numbers, wrong
 
 
-def _at_once(lines: Sequence[str | bytes]) -> list[dict[str, Any]] | None:
+def _at_once(data: bytes, count: int) -> list[dict[str, Any]] | None:
     """The rows of lines by one call of the parser; None where a line is anything but one object with an id."""
     mark = random.getrandbits(50)  # between the lines, so that no line can end another or hold two
     try:
-        found = json.loads("[" + f",{mark},".join(lines) + "]")  # type: ignore[arg-type]
-    except (TypeError, ValueError, RecursionError):
+        found = json.loads((b"[" + data.replace(b"\n", b",%d," % mark) + b"]").decode())
+    except (ValueError, RecursionError):
         return None
-    if len(found) != 2 * len(lines) - 1 or found[1::2] != [mark] * (len(lines) - 1):
+    if len(found) != 2 * count - 1 or found[1::2] != [mark] * (count - 1):
         return None
     rows = found[::2]
-    if set(map(type, rows)) != {dict} or set(map(type, [row.get("id") for row in rows])) != {str}:
+    if set(map(type, rows)) != {dict}:
         return None
-    return rows if all([row["id"] for row in rows]) else None
+    ids = [row.get("id") for row in rows]
+    return rows if set(map(type, ids)) == {str} and all(ids) else None
 
 
-def _one(line: str | bytes) -> dict[str, Any] | str:
+def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:
+    """One value of each row for every name that any row has; None where a row has none."""
+    if not rows:
+        return {}
+    names = tuple(rows[0])
+    if len(names) > 1 and set(map(len, rows)) == {len(names)}:
+        with contextlib.suppress(KeyError):  # rows of as many, but other names
+            return dict(zip(names, zip(*map(itemgetter(*names), rows), strict=True), strict=True))
+    return {name: [row.get(name) for row in rows] for name in set().union(*rows)}
+
+
+def _one(line: bytes) -> dict[str, Any] | str:
     """The row of a line, or what is wrong with it."""
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode())  # bytes would also be taken for UTF-16
     except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
     if not isinstance(row, dict):
@@ -254,41 +268,53 @@ def _lines(path: Path, start: int, end: int) -> tuple[bytes, int]:
     return data.removesuffix(b"\n"), start
 
 
-def _fill(piece: Piece, rows: Sequence[Mapping[str, Any]], wanted: frozenset[str]) -> None:
+def _fill(piece: Piece, table: Mapping[str, Sequence[Any]], count: int, wanted: frozenset[str]) -> None:
     """The columns of rows; those of `extra` go by their own names, and `characters` is the length of the text."""
-    texts = [row.get("text") for row in rows]
-    piece.columns["characters"] = np.array([len(t) if type(t) is str else 0 for t in texts], np.int32)
+    texts = table.get("text", ())
+    whole = set(map(type, texts)) == {str}
+    lengths = map(len, texts) if whole else (len(t) if type(t) is str else 0 for t in texts)
+    piece.columns["characters"] = np.fromiter(lengths, np.int32, count) if texts else np.zeros(count, np.int32)
     for name in wanted & {"text", "audio"}:
-        piece.texts[name] = [value if isinstance(value := row.get(name), str) else None for row in rows]
-    extras = [extra if type(extra := row.get("extra")) is dict else {} for row in rows]
-    for source, own in ((rows, _OWN), (extras, _OWN | {"characters"})):
-        names: set[str] = set().union(*source)
-        for name in sorted(names - own):
+        piece.texts[name] = [value if isinstance(value, str) else None for value in table.get(name, [None] * count)]
+    extras = [extra if type(extra) is dict else {} for extra in table.get("extra", ())]
+    for source, own in ((table, _OWN), (_table(extras), _OWN | {"characters"})):
+        for name in sorted(source.keys() - own):
             if name not in piece.columns:
-                _add(piece, name, [row.get(name) for row in source], name in wanted)
+                _add(piece, name, source[name], name in wanted)
 
 
-def _add(piece: Piece, name: str, values: list[Any], wanted: bool) -> None:
+def _add(piece: Piece, name: str, values: Sequence[Any], wanted: bool) -> None:
     kinds = set(map(type, values))
     complete = type(None) not in kinds
     kinds.discard(type(None))
     if kinds == {str}:
-        places: dict[str, int] = {}
-        codes = [-1 if value is None else places.setdefault(value, len(places)) for value in values]
-        if len(places) <= max(_LEAST, _FEW * len(values)):
-            piece.columns[name] = Labels(np.array(codes, np.int32), list(places))
+        words = [word for word in dict.fromkeys(values) if word is not None]
+        if len(words) <= max(_LEAST, _FEW * len(values)):
+            places = {None: -1, **{word: place for place, word in enumerate(words)}}
+            piece.columns[name] = Labels(np.fromiter(map(places.__getitem__, values), np.int32, len(values)), words)
             return
-    elif kinds == {int} and complete and max(map(abs, values)) < 2**31:
-        piece.columns[name] = np.array(values, np.int32)
-        return
     elif kinds and kinds <= {int, float}:
         with contextlib.suppress(OverflowError):
-            piece.columns[name] = np.array(values, np.float64)  # None becomes nan
+            piece.columns[name] = _numbers(values, kinds == {int} and complete)
             return
     if kinds:
         piece.left.add(name)
         if wanted:
-            piece.texts[name] = values
+            piece.texts[name] = list(values)
+
+
+def _numbers(values: Sequence[float | None], whole: bool) -> NDArray[Any]:
+    """Small whole numbers as such, all others as floating point, with nan for None.
+
+    Raises:
+        OverflowError: a number is too large for that as well.
+    """
+    if whole:
+        with contextlib.suppress(OverflowError):
+            found = np.fromiter(values, np.int64, len(values))  # type: ignore[arg-type]
+            if found.min() > -(2**31) and found.max() < 2**31:
+                return found.astype(np.int32)
+    return np.array(values, np.float64)
 
 
 def _joined(pieces: list[Piece]) -> Piece:

@@ -121,15 +121,23 @@ def _write_drops(
 ) -> None:
     for at, words in faults:
         file.write((Drop(f"{name}, byte {at}", "", "bad_row", words, "filter").to_json() + "\n").encode())
-    before, after = Drop("\0", "", "filtered", detail, "filter").to_json().split(json.dumps("\0"))
-    between = f"{after}\n{before}"
+    before, after = Drop("\0", "", "filtered", detail, "filter").to_json().encode().split(json.dumps("\0").encode())
+    before, after = before + b'"', b'"' + after + b"\n"
     for first in range(0, len(ids), _MANY):
         ends = ids.offsets[first : first + _MANY + 1]
-        data, ends = ids.blob[int(ends[0]) : int(ends[-1])].tobytes(), (ends - ends[0]).tolist()
+        blob, ends = ids.blob[int(ends[0]) : int(ends[-1])], (ends - ends[0]).tolist()
+        data, plain = blob.tobytes(), not _escaped(blob)
         rows = np.flatnonzero(chosen[first : first + _MANY]).tolist()
         if rows:
-            names = (encode_basestring(data[ends[row] : ends[row + 1]].decode()) for row in rows)
-            file.write(f"{before}{between.join(names)}{after}\n".encode())
+            names = [data[ends[row] : ends[row + 1]] for row in rows]
+            if not plain:
+                names = [encode_basestring(name.decode())[1:-1].encode() for name in names]
+            file.write(before + (after + before).join(names) + after)
+
+
+def _escaped(text: NDArray[np.uint8]) -> bool:
+    """Whether JSON writes any of these bytes of UTF-8 in another form."""
+    return bool(((text < 0x20) | (text == ord('"')) | (text == ord("\\"))).any())
 
 
 def _drops_path(out: Path) -> Path:

@@ -29,10 +29,11 @@ class Strings(Sequence[str]):
     @classmethod
     def of(cls, texts: Sequence[str]) -> Strings:
         """Pack texts."""
-        encoded = [text.encode() for text in texts]
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(text) for text in encoded], out=offsets[1:])
-        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+        joined = "".join(texts)
+        lengths = map(len, texts) if joined.isascii() else (len(text.encode()) for text in texts)
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(np.fromiter(lengths, np.int64, len(texts)), out=offsets[1:])
+        return cls(offsets, np.frombuffer(joined.encode(), np.uint8))
 
     @classmethod
     def concatenated(cls, parts: Sequence[Strings]) -> Strings:
