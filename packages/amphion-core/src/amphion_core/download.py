@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-__all__ = ["cached", "fetch"]
+__all__ = ["cached", "fetch", "reachable", "why_offline"]
 
 
 def cached(repository: str, *, revision: str | None = None, patterns: list[str] | None = None) -> Path | None:
@@ -36,13 +36,13 @@ def fetch(repository: str, *, revision: str | None = None, patterns: list[str] |
     Raises:
         FileNotFoundError: it is not in the cache and can't be fetched.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import snapshot_download
 
     held = cached(repository, revision=revision, patterns=patterns)
     if held is not None:
         return held
-    if constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT):
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} can't be reached"
+    why = why_offline()
+    if why:
         raise FileNotFoundError(
             f"no folder {repository!r}, it is not in the hub's cache, and {why}; "
             "download it on a machine with a network and give the folder"
@@ -53,8 +53,17 @@ def fetch(repository: str, *, revision: str | None = None, patterns: list[str] |
         raise FileNotFoundError(f"could not fetch {repository!r} from the hub: {error}") from error
 
 
-def _reachable(endpoint: str) -> bool:
-    """Whether a connection to the hub, or to the proxy before it, opens within 1.5 s.
+def why_offline() -> str:
+    """Why nothing can be fetched from the hub, in words; empty where it can. It takes 1.5 s at most."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    return "" if reachable(constants.ENDPOINT) else f"{constants.ENDPOINT} can't be reached"
+
+
+def reachable(endpoint: str) -> bool:
+    """Whether a connection to a server, or to the proxy before it, opens within 1.5 s.
 
     The hub client would retry for 24 s instead. A thread bounds the time of the name lookup too.
     """

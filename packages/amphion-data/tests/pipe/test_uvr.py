@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from amphion_data.pipe import uvr
-from amphion_data.pipe.foreign import exclusive, faded
+from amphion_data.pipe.fading import cut, faded, hann_rise
+from amphion_data.pipe.foreign import exclusive
 from amphion_data.pipe.stages import find_stage
 from amphion_data.pipe.uvr import UvrOptions, UvrSeparator, spectrum, waveform
 
@@ -94,11 +95,110 @@ def test_weights_that_are_absent_are_named():
         find_stage("separate", "uvr", {"path": "nowhere"})
 
 
-@pytest.mark.parametrize("length", [10, 99, 1000, 1234])
-def test_pieces_fade_into_one_another_without_a_trace(length):
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("length", [10, 99, 199, 200, 201, 1000, 1234])
+def test_pieces_fade_into_one_another_without_a_trace(length, batch):
     wav = noise(length)
-    found = np.concatenate(list(faded(blocks(wav, 70), lambda piece: piece, 200, 50)), axis=1)
+    pieces = cut(blocks(wav, 70), 200, 50)
+    found = np.concatenate(list(faded(pieces, list, hann_rise(50), batch)), axis=1)
     assert found.shape == wav.shape and found == pytest.approx(wav, abs=1e-6)
+
+
+def test_pieces_that_differ_are_mixed_by_half_a_hann_window():
+    pieces = [np.zeros((1, 8), np.float32), np.ones((1, 8), np.float32)]
+    found = np.concatenate(list(faded(pieces, list, hann_rise(4))), axis=1)[0]
+    wanted = 0.5 - 0.5 * np.cos(np.pi * np.array([0.5, 1.5, 2.5, 3.5]) / 4)
+    assert found == pytest.approx([0, 0, 0, 0, *wanted, 1, 1, 1, 1], abs=1e-7)
+
+
+def echo(values):
+    """A linear time-invariant network: half of the sound, and a third of it two samples later."""
+    bins = values.shape[2]
+    turn = np.exp(-2j * np.pi * 2 * np.arange(bins) / uvr.N_FFT)[None, None, :, None]
+    gain = 0.5 + turn / 3
+    parts = values.reshape(len(values), 2, 2, bins, values.shape[3])
+    found = (parts[:, :, 0] + 1j * parts[:, :, 1]) * gain
+    return np.stack([found.real, found.imag], axis=2).reshape(values.shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("fade", [0.1, 1.0, 2.0])
+@pytest.mark.parametrize("seconds", [0.01, 0.5, 5.7, 5.79, 5.8, 15.0, 29.9, 47.0])
+def test_faded_windows_are_the_plain_tiling_for_a_linear_time_invariant_network(small, seconds, fade):
+    """Only the bin that is left out differs between windows; a low-passed sound has next to nothing in it."""
+    wav = np.cumsum(noise(round(seconds * 2756)), axis=1) * np.float32(0.01)
+    plain, soft = (UvrSeparator(UvrOptions(path="x", fade=f), echo, "test") for f in (0, fade))
+    found = np.concatenate(list(soft.stream(blocks(wav, 4000))), axis=1)
+    wanted = np.concatenate(list(plain.stream(blocks(wav, 4000))), axis=1)
+    assert found.shape == wav.shape and np.abs(found - wanted).max() < 1e-4
+    assert seconds < 1 or np.abs(found - wav).max() > 0.01
+
+
+def test_batches_do_not_change_faded_windows(small):
+    wav = noise(90_000)
+    one, four = (UvrSeparator(UvrOptions(path="x", fade=0.5, batch=b), low_pass, "test") for b in (1, 4))
+    assert np.concatenate(list(one.stream([wav])), axis=1) == pytest.approx(
+        np.concatenate(list(four.stream(blocks(wav, 777))), axis=1), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("fade", [0.0, 0.5])
+def test_an_hour_is_held_in_the_memory_of_a_few_windows(small, fade):
+    """What is held between two blocks does not depend on what came before."""
+    import tracemalloc
+
+    stage = UvrSeparator(UvrOptions(path="x", fade=fade, batch=2), np.zeros_like, "test")
+    peaks = []
+    for minutes in (2, 8):
+        tracemalloc.start()
+        count = sum(part.shape[1] for part in stage.stream(noise(2756 * 10) for _ in range(6 * minutes)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == 2756 * 60 * minutes
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+class Quiet:
+    """A gate that finds tiles clean whose samples are small."""
+
+    def __call__(self, wav, sample_rate):
+        return bool(np.abs(wav).max() < 0.05)
+
+
+@pytest.mark.parametrize("fade", [0.0, 0.5])
+def test_clean_tiles_are_left_as_they_are_and_counted(small, fade):
+    rate, calls = 2756, []
+    wav = noise(75 * rate)
+    wav[:, 30 * rate : 60 * rate] *= 0.01
+
+    def network(values):
+        calls.append(len(values))
+        return low_pass(values)
+
+    stage = UvrSeparator(UvrOptions(path="x", fade=fade), network, "test", Quiet())
+    every = UvrSeparator(UvrOptions(path="x", fade=fade), low_pass, "test")
+    for _ in range(2):  # a second recording counts anew
+        found = np.concatenate(list(stage.stream(blocks(wav, 5000))), axis=1)
+        assert 20 < stage.clean_seconds <= 30 and (fade or stage.clean_seconds == 30)
+    wanted = np.concatenate(list(every.stream(blocks(wav, 5000))), axis=1)
+    middle = slice(38 * rate, 52 * rate)  # windows that reach out of the quiet part are separated
+    assert np.array_equal(found[:, middle], wav[:, middle])
+    assert found[:, : 29 * rate] == pytest.approx(wanted[:, : 29 * rate], abs=1e-5)
+    assert sum(calls) < 2 * 2 * (75 / 15 * 4)  # of twice as many without the gate, in two runs and both signs
+
+
+@pytest.mark.slow
+def test_the_gate_of_dnsmos_tells_a_quiet_background_from_a_loud_one(conversation):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("speechmos")
+    from conversation import RATE, converse
+
+    from amphion_data.pipe.gate import CleanGate
+
+    gate = CleanGate(3.5, "cpu")
+    clean = converse(1, 2, seed=2, noise=1e-4, overlaps=0, music_seconds=0.0).wav[None, : 12 * RATE]
+    noisy = clean + 0.05 * np.random.default_rng(0).normal(size=clean.shape).astype(np.float32)
+    assert gate(clean, RATE) and not gate(noisy, RATE)
+    assert not CleanGate(5.0, "cpu")(clean, RATE)
 
 
 def test_turns_that_overlap_become_exclusive():

@@ -88,8 +88,8 @@ def _agreed(store: Store, keys: Iterable[str]) -> dict[str, list[float]]:
     for language, rows in counts.few().items():
         log.warning("%s: %d rows are too few for bounds of their own; %s", language, rows, _kept(found, language))
     bounds = {language: [own.low, own.high] for language, own in found.items()}
-    rows = {language: own.rows for language, own in found.items()}
-    text = json.dumps({"bounds": bounds, "rows": rows}, indent=1, ensure_ascii=False) + "\n"
+    sizes = {language: own.rows for language, own in found.items()}
+    text = json.dumps({"bounds": bounds, "rows": sizes}, indent=1, ensure_ascii=False) + "\n"
     store.write(_TABLE, text.encode())
     return bounds
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from amphion_core.config import Config
+from amphion_core.download import cached, fetch, reachable, why_offline
 from amphion_core.extras import require
+from amphion_data.pipe.fading import cut, faded, hann_rise
+from amphion_data.pipe.gate import CleanGate
+from amphion_data.pipe.joining import join_windows, read_result, windows_of
 from amphion_data.pipe.spans import RATE, Diarisation, Span, Turn, intersect, joined, subtract
 from amphion_data.pipe.stages import Clip, Transcript
 
@@ -22,7 +28,6 @@ __all__ = [
     "Pyannote",
     "Whisper",
     "exclusive",
-    "faded",
     "make_demucs",
     "make_pyannote",
     "make_whisper",
@@ -30,12 +35,22 @@ __all__ = [
 
 Wav = NDArray[np.float32]
 
+_DEMUCS_SERVER = "https://dl.fbaipublicfiles.com"
+_WHISPER_FILES = ["config.json", "*.json", "*.txt", "*.safetensors"]
+
 
 class DemucsOptions(Config):
-    """`model`: name of a checkpoint; `overlap`: seconds by which the pieces of 30 s are faded into one another."""
+    """How Demucs is run.
+
+    Attributes:
+        model: name of a checkpoint.
+        overlap: s by which the pieces of 30 s are faded into one another.
+        clean: rating of the background from which a piece is left as it is, as for `uvr`; None separates everything.
+    """
 
     model: str = "htdemucs"
     overlap: float = Field(1.0, gt=0, lt=10)
+    clean: float | None = Field(None, ge=1, le=5)
 
 
 class Demucs:
@@ -51,6 +66,8 @@ class Demucs:
         loader = require("demucs.pretrained", "amphion-data[demucs]")
         self._apply = require("demucs.apply", "amphion-data[demucs]").apply_model
         try:
+            if not _any_demucs() and not reachable(_DEMUCS_SERVER):
+                raise OSError(f"none is in the cache of torch, and {_DEMUCS_SERVER} can't be reached")
             self._model = loader.get_model(options.model).to(device).eval()
         except Exception as error:  # of the network and of the store: no common class
             raise FileNotFoundError(
@@ -59,17 +76,26 @@ class Demucs:
             ) from None
         self.sample_rate: int | None = int(self._model.samplerate)
         self.options, self.device = options, device
-        self.identity = f"demucs {options.model}"
+        self.gate = None if options.clean is None else CleanGate(options.clean, device)
+        self.identity = ", ".join([f"demucs {options.model}", *([self.gate.identity] if self.gate else [])])
+        self.clean_seconds = 0.0
 
     def stream(self, blocks: Iterable[Wav]) -> Iterator[Wav]:
         """See `Separator.stream`."""
         assert self.sample_rate is not None
-        yield from faded(blocks, self._voice, 30 * self.sample_rate, round(self.options.overlap * self.sample_rate))
+        self.clean_seconds = 0.0
+        overlap = round(self.options.overlap * self.sample_rate)
+        pieces = cut(blocks, 30 * self.sample_rate, overlap)
+        yield from faded(pieces, lambda wavs: [self._voice(wav, overlap) for wav in wavs], hann_rise(overlap))
 
-    def _voice(self, wav: Wav) -> Wav:
+    def _voice(self, wav: Wav, overlap: int) -> Wav:
         import torch
 
+        assert self.sample_rate is not None
         stereo = wav if wav.shape[0] == 2 else np.repeat(wav.mean(axis=0, keepdims=True), 2, axis=0)
+        if self.gate is not None and self.gate(stereo, self.sample_rate):
+            self.clean_seconds += (wav.shape[1] - overlap) / self.sample_rate
+            return stereo
         with torch.inference_mode():
             mixture = torch.from_numpy(np.ascontiguousarray(stereo))[None].to(self.device)
             stems = self._apply(self._model, mixture, split=False, device=self.device)[0]
@@ -77,86 +103,51 @@ class Demucs:
         return voice
 
 
-def faded(blocks: Iterable[Wav], change: Any, size: int, overlap: int) -> Iterator[Wav]:
-    """Apply a function to pieces of a stream that fade into one another.
-
-    Args:
-        blocks: (C, T) of any lengths.
-        change: (C, T) to (D, T).
-        size: samples of a piece.
-        overlap: samples that two pieces share.
-    """
-    held: Wav | None = None
-    tail: Wav | None = None
-    rise = ((np.arange(overlap) + 0.5) / overlap).astype(np.float32)
-    for block in blocks:
-        held = block if held is None else np.concatenate([held, block], axis=1)
-        while held.shape[1] >= size + overlap:
-            piece = _faded_in(change(held[:, :size]), tail, rise)
-            yield piece[:, : size - overlap]
-            tail, held = piece[:, size - overlap :], held[:, size - overlap :]
-    if held is not None and held.shape[1]:
-        yield _faded_in(change(held), tail, rise)
-
-
-def _faded_in(piece: Wav, tail: Wav | None, rise: Wav) -> Wav:
-    if tail is None:
-        return piece
-    head = piece[:, : rise.size] * rise + tail * (1 - rise)
-    return np.concatenate([head, piece[:, rise.size :]], axis=1)
-
-
 class PyannoteOptions(Config):
-    """`model`: hub id or folder; `token`: of the hub, since the models are gated."""
+    """How pyannote.audio is run.
+
+    Attributes:
+        model: hub id or folder.
+        token: of the hub, since the models are gated.
+        window: s that it hears at a time.
+        overlap: s that two windows share.
+        same: cosine distance up to which labels of two windows are one person; 0.25 is what the release's own bound on
+            groups, 0.7046 between vectors of length 1, comes to.
+    """
 
     model: str = "pyannote/speaker-diarization-3.1"
     token: str | None = None
+    window: float = Field(1200.0, ge=60)
+    overlap: float = Field(60.0, gt=0)
+    same: float = Field(0.25, gt=0, lt=2)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if 2 * self.overlap > self.window:
+            raise ValueError(f"overlap {self.overlap} s is more than half of the window of {self.window} s")
+        return self
 
 
 class Pyannote:
     """pyannote.audio 3 and 4; turns made exclusive, where several speak noted as overlap.
 
-    It hears a recording as a whole, so this is the one part whose memory grows with the length: 230 MB an hour.
+    It hears windows of 20 minutes, so its memory does not grow with the length of a recording.
+
+    Args:
+        options: how it is run.
+        hear: (T,) at 16 kHz to what the library gives for it.
+        identity: of library and model.
     """
 
-    def __init__(self, options: PyannoteOptions, device: str) -> None:
-        """Load the models.
-
-        Raises:
-            MissingExtraError: pyannote.audio is not installed.
-            FileNotFoundError: the models are not here and can't be fetched.
-        """
-        library = require("pyannote.audio", "amphion-data[diarize]")
-        major = int(str(library.__version__).partition(".")[0])
-        argument = {"token" if major >= 4 else "use_auth_token": options.token}
-        try:
-            pipeline = library.Pipeline.from_pretrained(options.model, **argument)
-        except Exception as error:  # of the hub, of the network: no common class
-            pipeline, why = None, f" ({error})"
-        else:
-            why = ""
-        if pipeline is None:
-            raise FileNotFoundError(
-                f"{options.model} is not here{why}; it is gated: accept its terms on the hub, log in or pass --option "
-                "pyannote.token=TOKEN, once with a network; or take --diarise offline"
-            )
-        import torch
-
-        self._pipeline = pipeline.to(torch.device(device))
-        self.identity = f"pyannote {library.__version__} {options.model}"
+    def __init__(self, options: PyannoteOptions, hear: Callable[[Wav], Any], identity: str) -> None:
+        self.options, self.hear, self.identity = options, hear, identity
 
     def diarise(self, sound: Sound, speech: Sequence[Span]) -> Diarisation:
         """See `Diariser.diarise`."""
-        import torch
-
-        wav = sound.read_low(Span(0, sound.length))
-        found = self._pipeline({"waveform": torch.from_numpy(wav)[None], "sample_rate": RATE})
-        annotation = getattr(found, "speaker_diarization", found)  # version 4 returns an object
-        turns = [
-            (round(segment.start * RATE), min(round(segment.end * RATE), sound.length), str(label))
-            for segment, _, label in annotation.itertracks(yield_label=True)
-        ]
-        return exclusive(turns)
+        size, overlap = round(self.options.window * RATE), round(self.options.overlap * RATE)
+        spans = windows_of(sound.length, size, overlap)
+        heard = (read_result(self.hear(sound.read_low(span)), span) for span in spans)
+        return exclusive(join_windows(heard, self.options.same))
 
 
 def exclusive(turns: Sequence[tuple[int, int, str]]) -> Diarisation:
@@ -195,10 +186,13 @@ class Whisper:
             MissingExtraError: transformers is not installed.
             FileNotFoundError: the checkpoint is not here and can't be fetched.
         """
-        library = require("transformers", "amphion-data[transformers]")
-        try:
-            self._processor = library.AutoProcessor.from_pretrained(options.model)
-            self._model = library.WhisperForConditionalGeneration.from_pretrained(options.model).to(device).eval()
+        if find_spec("transformers") is None or find_spec("torch") is None:
+            require("transformers" if find_spec("torch") else "torch", "amphion-data[transformers]")
+        try:  # what takes seconds is imported when the files are known to be here
+            folder = options.model if Path(options.model).is_dir() else fetch(options.model, patterns=_WHISPER_FILES)
+            library = require("transformers", "amphion-data[transformers]")
+            self._processor = library.AutoProcessor.from_pretrained(folder)
+            self._model = library.WhisperForConditionalGeneration.from_pretrained(folder).to(device).eval()
         except (OSError, ValueError) as error:
             raise FileNotFoundError(
                 f"no checkpoint {options.model!r} of Whisper here ({str(error).splitlines()[0]}); name its folder: "
@@ -249,14 +243,55 @@ class Whisper:
         return [names[int(k)].strip("<|>") for k in best.indices], [float(v) for v in best.values]
 
 
+def _any_demucs() -> bool:
+    """Whether torch's cache holds any checkpoint; which ones a name stands for is known to the library alone."""
+    import torch
+
+    return any((Path(torch.hub.get_dir()) / "checkpoints").glob("*.th"))
+
+
 def make_demucs(options: Mapping[str, Any], device: str) -> Demucs:
     """The stage `separate-demucs`."""
     return Demucs(DemucsOptions.parse(options, where="options of demucs"), device)
 
 
 def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:
-    """The stage `diarise-pyannote`."""
-    return Pyannote(PyannoteOptions.parse(options, where="options of pyannote"), device)
+    """The stage `diarise-pyannote`.
+
+    Raises:
+        MissingExtraError: pyannote.audio is not installed.
+        FileNotFoundError: the models are not here and can't be fetched.
+    """
+    asked = PyannoteOptions.parse(options, where="options of pyannote")
+    if find_spec("pyannote") is None:
+        require("pyannote", "amphion-data[diarize]")
+    if not Path(asked.model).exists() and cached(asked.model) is None and (why := why_offline()):
+        raise _no_pyannote(asked.model, f" (not in the hub's cache, and {why})")
+    library = require("pyannote.audio", "amphion-data[diarize]")
+    major = int(str(library.__version__).partition(".")[0])
+    argument = {"token" if major >= 4 else "use_auth_token": asked.token}
+    try:
+        pipeline = library.Pipeline.from_pretrained(asked.model, **argument)
+    except Exception as error:  # of the hub, of the network: no common class
+        raise _no_pyannote(asked.model, f" ({error})") from None
+    if pipeline is None:
+        raise _no_pyannote(asked.model, "")
+    import torch
+
+    pipeline = pipeline.to(torch.device(device))
+    more = {} if major >= 4 else {"return_embeddings": True}  # version 4 gives them with its result
+
+    def hear(wav: Wav) -> Any:
+        return pipeline({"waveform": torch.from_numpy(wav)[None], "sample_rate": RATE}, **more)
+
+    return Pyannote(asked, hear, f"pyannote {library.__version__} {asked.model}")
+
+
+def _no_pyannote(model: str, why: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{model} is not here{why}; it is gated: accept its terms on the hub, log in or pass --option "
+        "pyannote.token=TOKEN, once with a network; or take --diarise offline"
+    )
 
 
 def make_whisper(options: Mapping[str, Any], device: str) -> Whisper:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -139,15 +139,13 @@ class FasterWhisper:
             FileNotFoundError: the checkpoint is not here and can't be fetched.
         """
         library = require("faster_whisper", "amphion-data[asr]")
+        where = _checkpoint(library, options.model)
         kind = "cuda" if device.startswith("cuda") else "cpu"
         precision = options.precision or ("float16" if kind == "cuda" else "int8")
         try:
-            self._model = library.WhisperModel(options.model, device=kind, compute_type=precision)
+            self._model = library.WhisperModel(where, device=kind, compute_type=precision)
         except Exception as error:  # of the hub, of the network, of CTranslate2: no common class
-            raise FileNotFoundError(
-                f"no checkpoint {options.model!r} for faster-whisper here ({error}); fetch it where there is a "
-                "network, and name its folder: --option faster-whisper.model=FOLDER; or take --transcribe given or none"
-            ) from None
+            raise _absent(options.model, str(error)) from None
         self._library, self.options = library, options
         self.identity = f"faster-whisper {library.__version__} {options.model} {precision} beam {options.beam}"
 
@@ -178,6 +176,30 @@ class FasterWhisper:
         silent = max(segment.no_speech_prob for segment in found)
         text = "".join(segment.text for segment in found)
         return Transcript(text, language, probability, float(mean), float(silent), words)
+
+
+def _checkpoint(library: Any, model: str) -> str:
+    """The folder of a checkpoint, or its name where it is still to be fetched; without a network it says so at once."""
+    from amphion_core.download import why_offline
+
+    if Path(model).is_dir():
+        return model
+    try:
+        return str(library.download_model(model, local_files_only=True))
+    except ValueError as error:  # no name that the library knows
+        raise _absent(model, str(error)) from None
+    except Exception:  # the hub's client has a dozen errors for what is not there
+        why = why_offline()
+    if why:
+        raise _absent(model, f"not in the hub's cache, and {why}")
+    return model
+
+
+def _absent(model: str, why: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"no checkpoint {model!r} for faster-whisper here ({why}); fetch it where there is a network, and name its "
+        "folder: --option faster-whisper.model=FOLDER; or take --transcribe given or none"
+    )
 
 
 def make_none(options: Mapping[str, Any], device: str) -> NoText:

@@ -2,7 +2,7 @@
 
 The tiles are those of the published pipeline: 15 s with a margin of 44,100 samples on either side, in each of them
 windows of 261,120 samples that share 6,144 with their neighbours. They are made as the recording streams, so memory is
-that of one tile whatever the length.
+that of one tile whatever the length. With `fade` there are windows alone, faded into one another.
 
 Source: Kim et al., "KUIELab-MDX-Net", 2021, arXiv:2111.12203; weights `UVR-MDX-NET-Inst_HQ_3.onnx` of the Ultimate
 Vocal Remover, whose licence is not stated; the user names the file.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from amphion_core.config import Config
+from amphion_data.pipe.fading import faded, hann_rise
+from amphion_data.pipe.gate import CleanGate
 
 __all__ = ["UvrOptions", "UvrSeparator", "make_uvr", "spectrum", "waveform"]
 
@@ -48,12 +50,17 @@ class UvrOptions(Config):
         batch: windows in one call.
         denoise: also run it on the negated input and take half the difference, which cancels its own noise.
         compensate: factor of the prediction; other front ends take 1.02.
+        fade: s over which windows are faded into one another; 0 is the published tiling, which joins them hard.
+        clean: rating of the background by DNSMOS from which a tile is left as it is, 4 is a good one; None separates
+            everything. Saves most of the time where recordings are clean; needs the extra `mos`.
     """
 
     path: str
     batch: int = Field(4, ge=1)
     denoise: bool = True
     compensate: float = Field(1.0, gt=0)
+    fade: float = Field(0.0, ge=0, le=2)
+    clean: float | None = Field(None, ge=1, le=5)
 
 
 class UvrSeparator:
@@ -63,15 +70,25 @@ class UvrSeparator:
         options: how it is run.
         network: (B, 4, 3072, 256) to the same; real and imaginary part of left and right.
         identity: name and hash of the weights.
+        gate: tells tiles that need no separation; None has none.
+
+    Attributes:
+        clean_seconds: of the last recording that were left as they are.
     """
 
     sample_rate: int | None = RATE
 
-    def __init__(self, options: UvrOptions, network: Network, identity: str) -> None:
-        self.options, self.network, self.identity = options, network, identity
+    def __init__(self, options: UvrOptions, network: Network, identity: str, gate: CleanGate | None = None) -> None:
+        self.options, self.network, self.identity, self.gate = options, network, identity, gate
+        self.clean_seconds = 0.0
 
     def stream(self, blocks: Iterable[Wav]) -> Iterator[Wav]:
         """See `Separator.stream`; (C, T) in, (2, T) out."""
+        self.clean_seconds = 0.0
+        return self._faded(blocks) if self.options.fade else self._tiled(blocks)
+
+    def _tiled(self, blocks: Iterable[Wav]) -> Iterator[Wav]:
+        """Tiles of 15 s, joined hard."""
         held, before = np.zeros((2, 0), np.float32), 0  # samples of the held ones that are only margin
         for block in blocks:
             held = np.concatenate([held, _stereo(block)], axis=1)
@@ -85,8 +102,58 @@ class UvrSeparator:
 
     def _tile(self, wav: Wav, before: int, own: int) -> Wav:
         """The voice of `own` samples that follow `before` samples of margin."""
+        if self._clean(wav[:, before : before + own], own):
+            return wav[:, before : before + own]
         accompaniment = self._predict(wav)[:, before : before + own]
         return np.asarray(wav[:, before : before + own] - self.options.compensate * accompaniment, np.float32)
+
+    def _faded(self, blocks: Iterable[Wav]) -> Iterator[Wav]:
+        """Windows that share `fade` seconds beyond what the network needs around them."""
+        overlap = min(round(self.options.fade * RATE), STEP // 2)
+        return faded(
+            self._in_context(blocks, STEP - overlap),
+            lambda wavs: self._voices(wavs, STEP - overlap),
+            hann_rise(overlap),
+            self.options.batch,
+        )
+
+    def _in_context(self, blocks: Iterable[Wav], step: int) -> Iterator[tuple[Wav, int]]:
+        """Windows every `step` samples, zeros around the recording, and how many samples of it their inside holds."""
+        held = np.zeros((2, TRIM), np.float32)
+        for block in blocks:
+            held = np.concatenate([held, _stereo(block)], axis=1)
+            while held.shape[1] > WINDOW:  # one sample more says that it is not the last
+                yield held[:, :WINDOW], STEP
+                held = held[:, step:]
+        while held.shape[1] > TRIM:
+            count = min(STEP, held.shape[1] - TRIM)
+            yield np.pad(held, ((0, 0), (0, WINDOW - held.shape[1]))), count
+            held = held[:, step if held.shape[1] - TRIM > STEP else held.shape[1] :]
+
+    def _voices(self, windows: Sequence[tuple[Wav, int]], step: int) -> list[Wav]:
+        """The voice of the inside of each window."""
+        inside = [wav[:, TRIM : TRIM + length] for wav, length in windows]
+        noisy = [k for k, wav in enumerate(inside) if not self._clean(wav, min(step, wav.shape[1]))]
+        found = list(inside)
+        if noisy:
+            music = self._accompaniment(np.stack([windows[k][0] for k in noisy]))
+            for k, own in zip(noisy, music, strict=True):
+                found[k] = inside[k] - np.float32(self.options.compensate) * own[:, : inside[k].shape[1]]
+        return found
+
+    def _clean(self, wav: Wav, count: int) -> bool:
+        """Whether a stretch is left as it is; `count` of its samples are not in the next one too."""
+        found = self.gate is not None and self.gate(wav, RATE)
+        self.clean_seconds += count / RATE if found else 0.0
+        return found
+
+    def _accompaniment(self, windows: Wav) -> Wav:
+        """What the network takes for accompaniment, borders cut off; (B, 2, 261120) to (B, 2, 254976)."""
+        given = spectrum(windows)
+        found = self.network(given)
+        if self.options.denoise:
+            found = 0.5 * found - 0.5 * self.network(-given)
+        return waveform(found)[:, :, TRIM:-TRIM]
 
     def _predict(self, wav: Wav) -> Wav:
         """The accompaniment of a tile, window by window; (2, T) each."""
@@ -97,11 +164,7 @@ class UvrSeparator:
         windows = [padded[:, k * STEP : k * STEP + WINDOW] for k in range(count)]
         parts = []
         for first in range(0, count, self.options.batch):
-            given = spectrum(np.stack(windows[first : first + self.options.batch]))
-            found = self.network(given)
-            if self.options.denoise:
-                found = 0.5 * found - 0.5 * self.network(-given)
-            parts += list(waveform(found)[:, :, TRIM:-TRIM])
+            parts += list(self._accompaniment(np.stack(windows[first : first + self.options.batch])))
         return np.concatenate(parts, axis=1)[:, :length]
 
 
@@ -173,4 +236,6 @@ def make_uvr(options: Mapping[str, Any], device: str) -> UvrSeparator:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     log.info("%s has the sha256 %s", path, digest)
     run = network(path, device, "amphion-data[separate]", threads=1)
-    return UvrSeparator(settings, run, f"uvr {path.stem} {digest[:16]}")
+    gate = None if settings.clean is None else CleanGate(settings.clean, device)
+    names = [f"uvr {path.stem} {digest[:16]}", *([gate.identity] if gate else [])]
+    return UvrSeparator(settings, run, ", ".join(names), gate)
