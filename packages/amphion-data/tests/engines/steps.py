@@ -3,7 +3,10 @@
 import os
 import signal
 import time
+import uuid
 from pathlib import Path
+
+import numpy as np
 
 from amphion_core.atomic import atomic_writer
 
@@ -73,6 +76,40 @@ class Identify:
 
     def __call__(self, value):
         return os.getpid()
+
+
+class Trace:
+    """Adds its process to the value; leaves a file when it is made."""
+
+    def __init__(self, folder):
+        (Path(folder) / f"made-{os.getpid()}-{uuid.uuid4().hex}").touch()
+
+    def __call__(self, value):
+        return (*(value if isinstance(value, tuple) else (value,)), os.getpid())
+
+
+class Enlarge:
+    """Makes a value of so many bytes; notes that the unit is begun."""
+
+    def __init__(self, folder, size):
+        self.folder, self.size = Path(folder), size
+
+    def __call__(self, value):
+        (self.folder / f"begun-{value}").touch()
+        return value, np.zeros(self.size, np.uint8)
+
+
+class Shrink:
+    """Back to the unit, after a while; notes how many are begun and not ended."""
+
+    def __init__(self, folder, seconds):
+        self.folder, self.seconds = Path(folder), seconds
+
+    def __call__(self, value):
+        time.sleep(self.seconds)
+        begun, ended = (len(list(self.folder.glob(f"{word}-*"))) for word in ("begun", "ended"))
+        (self.folder / f"ended-{value[0]}").write_text(str(begun - ended))
+        return value[0]
 
 
 class Recipe:

@@ -11,7 +11,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from steps import Die, Fail, FailOnce, Identify, Recipe, Square, Unmakeable, Write
+from steps import (
+    Die,
+    Enlarge,
+    Fail,
+    FailOnce,
+    Identify,
+    Recipe,
+    Shrink,
+    Square,
+    Trace,
+    Unmakeable,
+    Write,
+)
 
 from amphion_data.engines import InProcessEngine, ProcessPoolEngine, SetupError, Step, make_engine
 
@@ -20,13 +32,14 @@ ray_only = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra"
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A Ray cluster of three cores on this machine, for all tests."""
+    """A Ray cluster of three cores and one GPU, which is only said to be there, on this machine, for all tests."""
     ray = pytest.importorskip("ray")
     paths = [str(Path(__file__).parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(
         num_cpus=3,
+        num_gpus=1,
         include_dashboard=False,
         log_to_driver=False,
         runtime_env=environment,
@@ -159,11 +172,52 @@ def test_workers_that_are_killed_at_random_lose_and_double_nothing(tmp_path):
 
 @ray_only
 @pytest.mark.slow
-def test_a_step_with_a_gpu_keeps_its_models_in_actors(cluster):
-    made = [Step("cpu", Recipe(Square)), Step("model", Recipe(Identify), gpus=0.5), Step("end", Recipe(Square))]
-    engine = make_engine("ray")
-    pids = {o.value for o in engine.run(made, range(6))}
-    assert len(pids) == 1  # no GPU here, so one actor does it all
+def test_a_step_with_a_gpu_keeps_its_models_in_an_actor_of_its_own(cluster, tmp_path):
+    made = [
+        Step("first", Recipe(Trace, tmp_path)),
+        Step("model", Recipe(Trace, tmp_path), gpus=0.5),
+        Step("other", Recipe(Trace, tmp_path), gpus=0.5),
+        Step("last", Recipe(Trace, tmp_path)),
+    ]
+    traces = [outcome.value for outcome in make_engine("ray").run(made, range(12))]
+    assert sorted(trace[0] for trace in traces) == list(range(12))
+    first, model, other, last = ({trace[k] for trace in traces} for k in (1, 2, 3, 4))
+    assert len(model) == len(other) == 1 and model != other and not (model | other) & (first | last)
+    makers = [int(path.name.split("-")[1]) for path in tmp_path.iterdir()]
+    assert all(makers.count(pid) == 1 for pid in model | other)  # made once, used twelve times
+    assert all(makers.count(pid) <= 2 for pid in first | last)  # once for each of the two tasks
+
+
+@ray_only
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "most"), [(10 * 2**20, 2), (1000, 5)])
+def test_what_waits_in_front_of_an_actor_does_not_fill_the_store(cluster, tmp_path, size, most):
+    made = [Step("large", Recipe(Enlarge, tmp_path, size)), Step("slow", Recipe(Shrink, tmp_path, 0.15), gpus=1.0)]
+    outcomes = list(make_engine("ray").run(made, range(24)))
+    assert sorted(o.value for o in outcomes) == list(range(24)) and all(o.done for o in outcomes)
+    alive = [int(path.read_text()) for path in tmp_path.glob("ended-*")]
+    # Half of the 100 MiB of the store hold two units with two values of 10 MiB each; small values are bound by what
+    # works: three cores, one actor and one unit that waits for it.
+    assert len(alive) == 24 and max(alive) <= most
+    assert size > 1000 or max(alive) > 2
+
+
+@ray_only
+@pytest.mark.slow
+def test_more_gpus_than_there_are_is_said_at_once(cluster):
+    made = [Step("one", Recipe(Square), gpus=0.5), Step("two", Recipe(Square), gpus=1.0)]
+    with pytest.raises(SetupError, match=r"ask for 1\.5 GPUs together, the cluster has 1"):
+        list(make_engine("ray").run(made, range(3)))
+
+
+@ray_only
+@pytest.mark.slow
+def test_a_later_step_that_cannot_be_made_ends_the_run_before_the_first_one_has_worked(cluster, tmp_path):
+    for gpus in ((0.0, 0.5, 0.0), (0.0, 0.5, 0.5)):
+        kinds = (Recipe(Write, tmp_path, 60.0), Recipe(Square), Recipe(Unmakeable))
+        made = [Step(f"s{k}", kind, gpus=own) for k, (kind, own) in enumerate(zip(kinds, gpus, strict=True))]
+        with pytest.raises(SetupError, match="no folder named there"):
+            list(make_engine("ray").run(made, range(5)))
 
 
 def _title(process):

@@ -30,7 +30,8 @@ class Step:
         make: builds the function of the step in the process that runs it; models are loaded there, once a process. It
             and what the function takes and gives must be picklable.
         cpus: cores that it takes, fractions allowed.
-        gpus: GPUs that it takes, fractions allowed; such a step keeps its models in processes of its own on Ray.
+        gpus: GPUs that it takes, fractions allowed; such a step keeps its models in actors on Ray, which reserve no
+            cores beside them.
     """
 
     name: str

@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple
 
 from amphion_core.extras import require
 from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
@@ -29,13 +31,21 @@ _CRASHES = 5
 
 @dataclass
 class _Flight(Generic[UnitT]):
-    """A unit on its way."""
+    """A unit on its way: the group of steps that it is in, and what it takes from one to the next."""
 
     unit: UnitT
     failures: int = 0
     crashes: int = 0
-    began: float = field(default_factory=time.monotonic)
-    actors: list[int] = field(default_factory=list)
+    group: int = 0
+    value: Any = None
+    actor: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    began: float = 0.0
+
+    def begin(self) -> None:
+        """Start from the first group."""
+        self.group, self.value, self.actor = 0, self.unit, None
+        self.seconds, self.began = {}, time.monotonic()
 
 
 class RayEngine(Engine):
@@ -92,114 +102,194 @@ class RayEngine(Engine):
 
 
 class _Run(Generic[UnitT]):
-    """One run: the groups of steps, the actors, what is in flight."""
+    """One run: the groups of steps, the actors, what is in flight.
+
+    Neighbouring steps without a GPU are one group, a task; each step with one is a group of its own, in actors. A unit
+    is sent from group to group: its value stays on the cluster, the driver sees a note of its size and times.
+    """
 
     def __init__(self, engine: RayEngine, steps: Sequence[Step]) -> None:
         self.engine, self.ray = engine, engine.ray
+        self.token = uuid.uuid4().hex
         self.groups: list[tuple[Step, ...]] = []
         for on_gpu, part in groupby(steps, key=lambda step: step.gpus > 0):
             own = tuple(part)
             self.groups += [(step,) for step in own] if on_gpu else [own]
-        self.task = self.ray.remote(_run_group)
+        self.shares = sum(group[0].gpus for group in self.groups)
+        self.task, self.maker = self.ray.remote(_run_group), self.ray.remote(_make_group)
         self.actors: dict[int, list[Any]] = {}
         self.loads: dict[int, list[int]] = {}
+        self.making: list[Any] = []
+        self.largest = 0  # bytes of the largest value that went from one group to the next
 
     def outcomes(self, units: Iterator[UnitT]) -> Iterator[Outcome[UnitT]]:
         """Outcomes as units end; no more are begun than the cluster can work on."""
         again: deque[_Flight[UnitT]] = deque()
         flying: dict[Any, _Flight[UnitT]] = {}
+        self._check_gpus()
+        self._make_later_groups()
         while True:
             self._grow()
             while len(flying) < self._room():
-                if again:
-                    flight = again.popleft()
-                else:
-                    following = [_Flight(unit) for unit in islice(units, 1)]
-                    if not following:
-                        break
-                    flight = following[0]
+                following = [again.popleft()] if again else [_Flight(unit) for unit in islice(units, 1)]
+                if not following:
+                    break
+                flight = following[0]
+                flight.begin()
                 flying[self._submit(flight)] = flight
             if not flying:
                 return
             ready, _ = self.ray.wait(list(flying), num_returns=1, timeout=_WAIT)
+            self._check_making()
             late = [ref for ref, f in flying.items() if time.monotonic() - f.began > self.engine.unit_timeout]
             for ref in {*ready, *late}:
                 flight = flying.pop(ref)
                 self._land(flight)
-                outcome = self._outcome(ref, flight, again, late=ref in late and ref not in ready)
+                outcome = self._outcome(ref, flight, again, flying, late=ref in late and ref not in ready)
                 if outcome is not None:
                     yield outcome
 
     def _room(self) -> int:
-        """Units in flight: twice what the cores can work on, so that none waits for the driver."""
-        cores = float(self.ray.cluster_resources().get("CPU", 1.0))
-        return max(2, 2 * math.ceil(cores))
+        """Units in flight.
+
+        Without actors: twice what the cores can work on, so that none waits for the driver. With actors, what waits in
+        front of them lies in the object store, so there are no more units than tasks and actors can work on and one
+        more for each actor to take next; and no more than fill half of the store, with the value that a group reads
+        and the one that it writes for each. Until the first value has shown how large they are, there are only as many
+        as actors. One unit goes always: Ray puts on disk what the store can't hold.
+        """
+        held = self.ray.cluster_resources()
+        cores = math.ceil(float(held.get("CPU", 1.0)))
+        if len(self.groups) == 1:
+            return max(2, 2 * cores)
+        actors = sum(map(len, self.actors.values()))
+        if not self.largest:
+            return max(2, actors)
+        store = float(held.get("object_store_memory", math.inf))
+        return max(1, min(cores + 2 * actors, int(min(store, 2.0**60) / (4 * self.largest))))
+
+    def _check_gpus(self) -> None:
+        gpus = self._gpus()
+        if 0 < gpus < self.shares:
+            raise SetupError(
+                f"the steps ask for {self.shares:g} GPUs together, the cluster has {gpus:g}, so one of them would wait "
+                "for ever; ask for smaller shares"
+            )
+
+    def _gpus(self) -> float:
+        return float(self.ray.cluster_resources().get("GPU", 0.0))
 
     def _grow(self) -> None:
         """As many actors of each GPU step as the cluster has room for now."""
-        gpus = float(self.ray.cluster_resources().get("GPU", 0.0))
-        shares = [group[0].gpus for group in self.groups if group[0].gpus > 0]
+        gpus = self._gpus()
         for number, group in enumerate(self.groups):
             step = group[0]
             if step.gpus <= 0:
                 continue
-            wanted = max(1, math.floor(gpus / sum(shares) + 1e-9))
-            have = self.actors.setdefault(number, [])
-            loads = self.loads.setdefault(number, [])
+            wanted = max(1, math.floor(gpus / self.shares + 1e-9))
+            have, loads = self.actors.setdefault(number, []), self.loads.setdefault(number, [])
             while len(have) < wanted:
-                actor = self.ray.remote(_Keeper).options(
-                    num_cpus=step.cpus, num_gpus=step.gpus if gpus else 0, max_restarts=-1, max_task_retries=0
-                )
+                # No cores are reserved: on a small cluster actors that hold them would leave none for the tasks, and
+                # both would wait for each other.
+                share = step.gpus if gpus else 0
+                actor = self.ray.remote(_Keeper).options(num_cpus=0, num_gpus=share, max_restarts=-1)
                 have.append(actor.remote(group))
                 loads.append(0)
+                self.making.append(have[-1].make.remote())
+
+    def _make_later_groups(self) -> None:
+        """Begin to make the functions of later tasks, so that what is missing is said early."""
+        for number, group in enumerate(self.groups):
+            if number and group[0].gpus <= 0:
+                self.making.append(self.maker.options(max_retries=0).remote(self.token, number, group))
+
+    def _check_making(self) -> None:
+        if not self.making:
+            return
+        made, self.making = self.ray.wait(self.making, num_returns=len(self.making), timeout=0)
+        for ref in made:
+            try:
+                self.ray.get(ref)
+            except self.ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, SetupError):
+                    raise SetupError(str(error.cause)) from None
+                log.warning("a step could not be made: %s", error)  # its units will say so too
+            except self.ray.exceptions.RayError as error:
+                log.warning("a process that made a step was lost: %s", error)
 
     def _submit(self, flight: _Flight[UnitT]) -> Any:
-        """Send a unit through all groups; what is between them stays on the cluster."""
-        flight.began = time.monotonic()
-        flight.actors = []
-        value: Any = self.ray.put((flight.unit, {}))
-        for number, group in enumerate(self.groups):
-            if group[0].gpus > 0:
-                loads = self.loads[number]
-                place = loads.index(min(loads))
-                loads[place] += 1
-                flight.actors.append(place)
-                value = self.actors[number][place].work.remote(value)
-            else:
-                cpus = max(step.cpus for step in group)
-                value = self.task.options(num_cpus=cpus, max_retries=0, name=group[0].name).remote(group, value)
-        return value
+        """Send a unit into its next group; returns the reference of the note on it."""
+        number = flight.group
+        group = self.groups[number]
+        if group[0].gpus > 0:
+            loads = self.loads[number]
+            flight.actor = loads.index(min(loads))
+            loads[flight.actor] += 1
+            work = self.actors[number][flight.actor].work.options(num_returns=2, name=group[0].name)
+            note, flight.value = work.remote(flight.value)
+        else:
+            cpus = max(step.cpus for step in group)
+            task = self.task.options(num_cpus=cpus, max_retries=0, name=group[0].name, num_returns=2)
+            note, flight.value = task.remote(self.token, number, group, flight.value)
+        return note
 
     def _land(self, flight: _Flight[UnitT]) -> None:
-        places = iter(flight.actors)
-        for number, group in enumerate(self.groups):
-            if group[0].gpus > 0:
-                self.loads[number][next(places)] -= 1
+        if flight.actor is not None:
+            self.loads[flight.group][flight.actor] -= 1
 
     def _outcome(
-        self, ref: Any, flight: _Flight[UnitT], again: deque[_Flight[UnitT]], *, late: bool
+        self,
+        ref: Any,
+        flight: _Flight[UnitT],
+        again: deque[_Flight[UnitT]],
+        flying: dict[Any, _Flight[UnitT]],
+        *,
+        late: bool,
     ) -> Outcome[UnitT] | None:
+        """What became of a unit; None where it goes on to the next group or is tried again."""
         try:
             if late:
-                self.ray.cancel(ref, force=not flight.actors, recursive=True)
+                self.ray.cancel(ref, force=flight.actor is None, recursive=True)
                 raise TimeoutError(f"no result within {self.engine.unit_timeout:g} s")
-            value, seconds = self.ray.get(ref)
+            note = self.ray.get(ref)
+            flight.seconds |= note.seconds
+            flight.actor = None
+            if flight.group + 1 < len(self.groups):
+                self.largest = max(self.largest, note.size)
+                flight.group += 1
+                flying[self._submit(flight)] = flight
+                return None
+            value = self.ray.get(flight.value)
         except self.ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, SetupError):
                 raise SetupError(str(error.cause)) from None
             flight.failures += 1
             words, limit = told(error), flight.failures > self.engine.retries
         except (self.ray.exceptions.RayError, TimeoutError) as error:
-            # The process or the machine is gone; most often that is not the unit's fault.
+            # The process or the machine is gone, or a value with it; most often that is not the unit's fault.
             flight.crashes += 1
             words, limit = f"{type(error).__name__}: {error}"[-2000:], flight.crashes > _CRASHES
         else:
-            return Outcome(flight.unit, value, attempts=1 + flight.failures + flight.crashes, seconds=seconds)
+            attempts = 1 + flight.failures + flight.crashes
+            return Outcome(flight.unit, value, attempts=attempts, seconds=flight.seconds)
         log.warning("%s: failed: %s", flight.unit, words.splitlines()[-1])
+        flight.value = None
         if limit:
             return Outcome(flight.unit, error=words, attempts=flight.failures + flight.crashes)
         again.append(flight)
         return None
+
+
+class _Note(NamedTuple):
+    """What the driver sees of a value.
+
+    Attributes:
+        seconds: of each step.
+        size: bytes of the value.
+    """
+
+    seconds: dict[str, float]
+    size: int
 
 
 class _Keeper:
@@ -208,19 +298,40 @@ class _Keeper:
     def __init__(self, group: Sequence[Step]) -> None:
         self.runner = Runner(group)
 
-    def work(self, value: tuple[Any, dict[str, float]]) -> tuple[Any, dict[str, float]]:
-        result, seconds = self.runner(value[0])
-        return result, {**value[1], **seconds}
+    def make(self) -> None:
+        self.runner.make()
+
+    def work(self, value: Any) -> tuple[_Note, Any]:
+        return _noted(self.runner, value)
 
 
-_runners: dict[tuple[str, ...], Runner] = {}
-"""Functions of steps that this worker process has made; Ray keeps its workers."""
+_runners: dict[tuple[str, int], Runner] = {}
+"""Functions of the groups of a run that this worker process has made, by run and number; Ray keeps its workers."""
 
 
-def _run_group(group: Sequence[Step], value: tuple[Any, dict[str, float]]) -> tuple[Any, dict[str, float]]:
-    key = tuple(repr(step) for step in group)
-    if key not in _runners:
-        _runners.clear()  # of another run
-        _runners[key] = Runner(group)
-    result, seconds = _runners[key](value[0])
-    return result, {**value[1], **seconds}
+def _runner(token: str, number: int, group: Sequence[Step]) -> Runner:
+    if (token, number) not in _runners:
+        for key in [key for key in _runners if key[0] != token]:  # of another run
+            del _runners[key]
+        _runners[token, number] = Runner(group)
+    return _runners[token, number]
+
+
+def _make_group(token: str, number: int, group: Sequence[Step]) -> None:
+    _runner(token, number, group).make()
+
+
+def _run_group(token: str, number: int, group: Sequence[Step], value: Any) -> tuple[_Note, Any]:
+    return _noted(_runner(token, number, group), value)
+
+
+def _noted(runner: Runner, value: Any) -> tuple[_Note, Any]:
+    result, seconds = runner(value)
+    return _Note(seconds, _size(result)), result
+
+
+def _size(value: Any) -> int:
+    """Bytes of a value on its way; its arrays are not copied to find out."""
+    sizes: list[int] = []
+    own = pickle.dumps(value, protocol=5, buffer_callback=lambda buffer: sizes.append(buffer.raw().nbytes))
+    return len(own) + sum(sizes)
