@@ -6,27 +6,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Comparison
 from amphion_data.statistics import Statistics
 
 __all__ = ["data_card"]
 
 
-def data_card(corpus: Corpus, statistics: Mapping[str, Statistics], record: Mapping[str, Any]) -> str:
+def data_card(
+    corpus: Corpus, statistics: Mapping[str, Statistics], record: Mapping[str, Any], comparison: Comparison
+) -> str:
     """A README.md in Markdown.
 
     Args:
         corpus: what was read.
         statistics: of each split.
         record: what `prepare.json` holds: counts, settings, versions.
+        comparison: of the folder with what is published.
     """
     lines = [f"# Shards of {corpus.title}", ""]
     lines += [f"Licence of the data: {record['about']['licence']}.", f"Source: {corpus.source}.", ""]
-    if corpus.clips not in (None, record["rows_in"]):
-        lines += [
-            f"{corpus.title} has {corpus.clips:,} clips, this folder had {record['rows_in']:,} rows: a part of it, or "
-            "other recordings in the same layout, whose licence and source are then not those above.",
-            "",
-        ]
+    if differing := comparison.to_lines():
+        if comparison.differences or comparison.absent_parts:
+            lines += [
+                f"This folder is not {corpus.title} as published: a part of it, or other recordings in the same "
+                "layout, whose licence and source are then not those above.",
+                "",
+            ]
+        lines += [*(f"- {line}" for line in differing), ""]
     lines += [
         "| split | rows | hours | speakers | languages | sample rates, Hz |",
         "| --- | --- | --- | --- | --- | --- |",

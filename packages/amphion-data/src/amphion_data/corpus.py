@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from amphion_core import registry
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
+from amphion_data.figures import Figures
 
 __all__ = ["SELECTED", "Corpus", "Reader", "Scan", "find_corpus", "known_corpora", "scan"]
 
@@ -39,6 +40,10 @@ class Reader(Protocol):
         ...
 
 
+def _whole(row: Utterance) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
     """A corpus: what `amphion-data corpora` prints, how it is read, what must not be torn apart by a split.
@@ -55,6 +60,9 @@ class Corpus:
         layout: the folder that is expected, in one line.
         options: what the reader can be asked beside speaker and language, name to what it does.
         least_speakers: the unit `speaker` is only the default where there are at least so many.
+        figures: published sizes of its parts, with which each folder is compared; none means `clips`, `speakers` and
+            `hours` of the whole. Several of one part are those of several releases.
+        part: name of the part that a row belongs to, as the figures have it.
     """
 
     name: str
@@ -71,6 +79,12 @@ class Corpus:
     layout: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
     least_speakers: int = 0
+    figures: Sequence[Figures] = ()
+    part: Callable[[Utterance], str] = _whole
+
+    def published(self) -> Sequence[Figures]:
+        """What a folder is compared with."""
+        return self.figures or (Figures(rows=self.clips, speakers=self.speakers, hours=self.hours),)
 
     def unit(self, rows: Sequence[Utterance], name: str | None = None) -> str:
         """Name of the unit that a split keeps whole.
@@ -89,7 +103,8 @@ class Corpus:
         """The description as a JSON object."""
         names = ("name", "title", "hours", "clips", "speakers", "sample_rate", "licence", "source", "layout")
         facts = {name: getattr(self, name) for name in names}
-        return {**facts, "languages": list(self.languages), "options": dict(self.options)}
+        figures = [each.to_dict() for each in self.figures]
+        return {**facts, "languages": list(self.languages), "options": dict(self.options), "figures": figures}
 
     def to_text(self) -> str:
         """The description in a few lines, for people."""
@@ -97,6 +112,7 @@ class Corpus:
         size += [f"{self.sample_rate:,} Hz" if self.sample_rate else "", ", ".join(self.languages)]
         facts = ", ".join(part for part in size if part) or "any size, rate and language"
         lines = [f"{self.title}: {facts}", f"licence: {self.licence}", self.source, self.layout]
+        lines += [each.to_text(next(iter(self.units))) for each in self.figures]
         lines += [f"--option {name}=...  {what}" for name, what in self.options.items()]
         return f"{self.name:12} " + f"\n{'':13}".join(lines)
 

@@ -16,6 +16,7 @@ from typing import Any
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, walk
 
 __all__ = ["LJSPEECH", "iter_ljspeech"]
@@ -123,5 +124,6 @@ LJSPEECH = Corpus(
     speakers=1,
     sample_rate=22_050,
     layout="metadata.csv (id|text|normalised), wavs/ID.wav",
+    figures=(Figures(rows=13_100, groups=50, speakers=1, hours=23.92),),
     options={"overlay": "file of ID<tab>TEXT lines with corrected texts"},
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import SELECTED, Corpus, find_corpus, scan
 from amphion_data.encoding import RowError
+from amphion_data.figures import Comparison, compare_counts
 from amphion_data.files import first_entries
 from amphion_data.settings import PrepareSettings
 from amphion_data.splits import SPLITS, assign_splits, read_split_list
@@ -32,6 +33,7 @@ class Plan:
         parts: rows of each split that has any, in the order of the corpus.
         drops: what the reader and the list of splits left out.
         split_rule: one sentence.
+        comparison: of what was found with the published figures.
     """
 
     corpus: Corpus
@@ -40,6 +42,7 @@ class Plan:
     parts: Mapping[str, Sequence[Utterance]]
     drops: Sequence[Drop]
     split_rule: str
+    comparison: Comparison = field(default_factory=Comparison)
 
     @property
     def rows_in(self) -> int:
@@ -71,6 +74,9 @@ def plan_preparation(
         counts = ", ".join(f"{n} {reason}" for reason, n in count_reasons(found.drops).items()) or "no rows at all"
         looked = f"no usable row in {source} as {corpus.name} ({corpus.layout})"
         raise ValueError(f"{looked}: {counts}; {first_entries(source)}")
+    comparison = compare_counts(corpus, found.rows)
+    for difference in comparison.differences:
+        log.warning("%s differs from what is published: %s", corpus.name, difference.to_text())
     names, rule = _split(corpus, found.rows, settings, split_list)
     parts: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     drops = list(found.drops)
@@ -82,7 +88,8 @@ def plan_preparation(
     if not any(parts.values()):
         raise ValueError(f"none of {len(names)} rows of {source} is in a split. {rule}")
     root = source.parent if source.is_file() else source
-    return Plan(corpus, root, settings, {split: rows for split, rows in parts.items() if rows}, drops, rule)
+    filled = {split: rows for split, rows in parts.items() if rows}
+    return Plan(corpus, root, settings, filled, drops, rule, comparison)
 
 
 def refuse_faults(drops: Sequence[Drop], settings: PrepareSettings) -> None:

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from amphion_data.corpus import Corpus
 from amphion_data.encoding import Encoder
 from amphion_data.engines.engine import Engine
 from amphion_data.engines.sharding import spread_over
+from amphion_data.figures import Comparison, Tally, compare_sound, missing_files
 from amphion_data.inputs import forget_changed, inputs_record
 from amphion_data.parts import iter_rows
 from amphion_data.plan import Plan, count_reasons, plan_preparation, refuse_faults
@@ -49,6 +50,7 @@ class PrepareReport:
         dropped: rows that are not, by reason.
         warnings: rows that are kept but have something odd, by kind.
         statistics: of each split.
+        comparison: with what is published of the corpus: counts, hours, rate, missing files.
     """
 
     out: Path
@@ -57,6 +59,7 @@ class PrepareReport:
     dropped: Mapping[str, int]
     warnings: Mapping[str, int]
     statistics: Mapping[str, Statistics]
+    comparison: Comparison = field(default_factory=Comparison)
 
     def to_text(self) -> str:
         """What came in and out, for people."""
@@ -66,6 +69,7 @@ class PrepareReport:
             lines.append(f"  {split:6} {part.rows:>8} rows {part.hours:>9.3f} h   {self.out / split}")
         lines += [f"  dropped {count:>8}  {reason}" for reason, count in self.dropped.items()]
         lines += [f"  noted   {count:>8}  {kind}" for kind, count in self.warnings.items()]
+        lines += [f"  {line}" for line in self.comparison.to_lines()]
         if dropped:
             lines.append(f"each dropped row and its reason: {self.out / 'drops.jsonl'}")
         return "\n".join(lines)
@@ -187,10 +191,25 @@ def _count(plan: Plan, out: Path, drops: Sequence[Drop]) -> PrepareReport:
     if not any(kept.values()):
         write_drops(out / "drops.jsonl", drops)
         raise ValueError(f"no usable row: {counts}; the last: {drops[-1].id}: {drops[-1].detail}")
-    warnings = Counter[str]()
+    warnings, tally = Counter[str](), Tally()
     for row in iter_rows(out):
         warnings.update(str(warning).partition(":")[0] for warning in row.extra.get("warnings", ()))
-    return PrepareReport(out, plan.rows_in, kept, count_reasons(drops), dict(sorted(warnings.items())), statistics)
+        tally.add(plan.corpus.part(row), row)
+    noted = dict(sorted(warnings.items()))
+    compared = _compare(plan, tally, drops)
+    return PrepareReport(out, plan.rows_in, kept, count_reasons(drops), noted, statistics, compared)
+
+
+def _compare(plan: Plan, tally: Tally, drops: Sequence[Drop]) -> Comparison:
+    """The comparison of the plan with what only the audio tells, each difference said once."""
+    heard = compare_sound(plan.corpus, tally, whole=not plan.settings.trim)
+    for difference in heard:
+        log.warning("%s differs from what is published: %s", plan.corpus.name, difference.to_text())
+    first, count = missing_files(drops)
+    if count:
+        log.warning("%d files are missing, the first: %s", count, ", ".join(first))
+    differences = [*plan.comparison.differences, *heard]
+    return replace(plan.comparison, differences=differences, missing=first, missing_count=count)
 
 
 def _finish(plan: Plan, report: PrepareReport, drops: Sequence[Drop], asked: Mapping[str, Any]) -> None:
@@ -202,11 +221,12 @@ def _finish(plan: Plan, report: PrepareReport, drops: Sequence[Drop], asked: Map
         "dropped": dict(report.dropped),
         "warnings": dict(report.warnings),
         **asked,
+        "compared": report.comparison.to_dict(),
         "about": plan.corpus.facts() | ({"licence": licence} if (licence := plan.settings.licence) else {}),
     }
     write_drops(out / "drops.jsonl", drops)
     _put(out / "stats.json", _json({split: part.to_dict() for split, part in report.statistics.items()}))
-    _put(out / "README.md", data_card(plan.corpus, report.statistics, record))
+    _put(out / "README.md", data_card(plan.corpus, report.statistics, record, report.comparison))
     _put(out / "prepare.json", _json(record))
 
 

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from amphion_data.corpus import find_corpus
 from amphion_data.parts import iter_rows
 from amphion_data.prepare import prepare
 from amphion_data.settings import PrepareSettings
+
+
+_WITHOUT_FIGURES = {"version 2", "ground_truth"}  # parts of KiSing and SVCC 2023
 
 
 class Prepared:
@@ -36,6 +40,9 @@ def run(tmp_path):
         )
         done = Prepared(tmp_path / out, report)
         assert report.rows_in == len(done.rows) + len(done.drops)
+        corpus = find_corpus(name)
+        known = {figures.part for figures in corpus.figures if figures.part} | _WITHOUT_FIGURES
+        assert not any(figures.part for figures in corpus.figures) or {*map(corpus.part, done.rows.values())} <= known
         return done
 
     return make

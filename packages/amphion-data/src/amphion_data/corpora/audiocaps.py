@@ -21,6 +21,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import length_of
 from amphion_data.corpora.listing import Listing, find_root, make_row, read_utf8
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["AUDIOCAPS", "iter_audiocaps"]
 
@@ -175,6 +176,13 @@ AUDIOCAPS = Corpus(
     units={"video": lambda row: str(row.extra["video"])},
     languages=("en",),
     hours=142.0,
+    figures=(
+        Figures(part="train", release="1.0", rows=49_838),
+        Figures(part="train", release="2.0", rows=91_256),
+        Figures(part="valid", rows=495),
+        Figures(part="test", rows=975),
+    ),
+    part=lambda row: str(row.extra.get("split") or ""),
     layout="dataset/{train,val,test}.csv, [SPLIT/|wav/|audio/]YTID_START_END.wav (and four other names)",
     options={"cut": "true takes the first 10 s of longer sounds instead of dropping them"},
 )

@@ -20,6 +20,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import length_of, note_values, with_margins
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.melody import Note
 
 __all__ = ["CSD", "iter_csd"]
@@ -159,5 +160,11 @@ CSD = Corpus(
     hours=4.9,
     speakers=1,
     sample_rate=44_100,
+    figures=(
+        Figures(part="en", recordings=100, groups=50),
+        Figures(part="ko", recordings=100, groups=50),
+        Figures(recordings=200, speakers=1, hours_uncut=4.9),
+    ),
+    part=lambda row: str(row.language or ""),
     layout="english|korean/{wav,csv,txt,lyric}/SONG.{wav,csv,txt}",
 )

@@ -26,6 +26,7 @@ from amphion_core.data.tar import Member
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, nfc
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.files import walk
 from amphion_data.places import open_archive
 
@@ -298,6 +299,12 @@ def _has_data(folder: Path) -> bool:
     return any(any(folder.rglob(pattern)) for pattern in ("*.tar", "*.tar.gz*", "*.jsonl", "*.json"))
 
 
+_HOURS = {
+    "emilia": {"en": 46_828.0, "zh": 49_922.0, "de": 1590.0, "fr": 1381.0, "ja": 1715.0, "ko": 217.0},
+    "yodas": {"en": 92_200.0, "zh": 300.0, "de": 5600.0, "fr": 7400.0, "ja": 1100.0, "ko": 7300.0},
+}
+"""As published, by release and language."""
+
 EMILIA = Corpus(
     name="emilia",
     title="Emilia and Emilia-YODAS",
@@ -308,6 +315,12 @@ EMILIA = Corpus(
     languages=("de", "en", "fr", "ja", "ko", "zh"),
     hours=215_600.0,
     sample_rate=24_000,
+    figures=tuple(
+        Figures(part=f"{release} {language}", hours=hours)
+        for release, table in _HOURS.items()
+        for language, hours in table.items()
+    ),
+    part=lambda row: f"{row.extra.get('release')} {row.language}",
     layout="[Emilia/|Emilia-YODAS/]EN/EN-B000000.tar, or EN/EN_B00000.tar.gz with EN/EN_B00000.jsonl",
     options={"trust_stem": "true keeps rows whose JSON has another id than their member"},
 )

@@ -18,6 +18,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, decode, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.files import safe_path
 
 __all__ = ["HIFITTS", "iter_hifitts"]
@@ -125,5 +126,15 @@ HIFITTS = Corpus(
     clips=323_978,
     speakers=10,
     sample_rate=44_100,
+    figures=(
+        Figures(part="clean train", rows=125_989),
+        Figures(part="other train", rows=196_489),
+        Figures(part="clean valid", rows=150),
+        Figures(part="other valid", rows=350),
+        Figures(part="clean test", rows=300),
+        Figures(part="other test", rows=700),
+        Figures(rows=323_978, speakers=10, hours=291.6),
+    ),
+    part=lambda row: f"{row.extra.get('quality')} {row.extra.get('split')}",
     layout="READER_manifest_QUALITY_SPLIT.json, audio/READER_QUALITY/BOOK/STEM.flac",
 )

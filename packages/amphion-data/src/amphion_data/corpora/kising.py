@@ -20,6 +20,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import cut_at_rests, length_of, note_values, with_margins
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.melody import Melody
 from amphion_data.scores.midi import read_midi
 
@@ -145,5 +146,7 @@ KISING = Corpus(
     languages=("zh",),
     speakers=1,
     sample_rate=44_100,
+    figures=(Figures(part="version 1", groups=14, speakers=1),),
+    part=lambda row: "version 1" if row.audio.startswith("clean/") else "version 2",
     layout="clean/SONG/.../NNNN.wav, or SONG/SONG-original.wav with SONG/*.mid",
 )

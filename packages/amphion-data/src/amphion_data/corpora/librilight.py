@@ -20,6 +20,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import MARGIN, length_of, quietest
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["LIBRILIGHT", "iter_librilight", "stitch"]
 
@@ -173,8 +174,13 @@ LIBRILIGHT = Corpus(
     units={"speaker": lambda row: str(row.speaker)},
     languages=("en",),
     hours=57_706.0,
-    speakers=7_439,
     sample_rate=16_000,
+    figures=(
+        Figures(part="small", speakers=489, hours_uncut=577.0),
+        Figures(part="medium", speakers=1742, hours_uncut=5193.0),
+        Figures(part="large", speakers=6845, hours_uncut=51_934.0),
+    ),
+    part=lambda row: str(row.extra.get("part") or ""),
     layout="small|medium|large/SPEAKER/BOOKFOLDER/STEM.{flac,json}",
     options={"target": "seconds that a clip lasts at most (default 30)"},
 )

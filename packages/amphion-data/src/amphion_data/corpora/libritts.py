@@ -17,6 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, decode, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["LIBRITTS", "LIBRITTS_R", "SUBSETS", "iter_libritts"]
 
@@ -30,6 +31,18 @@ SUBSETS = {
     "test-other": 5_120,
 }
 """Utterances of each."""
+_FIGURES = tuple(
+    Figures(part=part, rows=SUBSETS[part], speakers=speakers, hours=hours)
+    for part, speakers, hours in (
+        ("train-clean-100", 247, 53.8),
+        ("train-clean-360", 904, 191.3),
+        ("train-other-500", 1160, 310.1),
+        ("dev-clean", 40, 9.0),
+        ("dev-other", 33, 6.4),
+        ("test-clean", 39, 8.6),
+        ("test-other", 33, 6.7),
+    )
+)
 _SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
 
@@ -213,6 +226,8 @@ LIBRITTS = Corpus(
     clips=sum(SUBSETS.values()),
     speakers=2456,
     sample_rate=24_000,
+    figures=_FIGURES,
+    part=lambda row: str(row.extra.get("subset", "")),
     layout="SUBSET/SPEAKER/CHAPTER/ID.wav, ID.normalized.txt, SPEAKER_CHAPTER.trans.tsv",
     options={"exclude": "file with an id a line, of clips to leave out"},
 )
@@ -228,6 +243,8 @@ LIBRITTS_R = Corpus(
     clips=sum(SUBSETS.values()),
     speakers=2456,
     sample_rate=24_000,
+    figures=_FIGURES,
+    part=lambda row: str(row.extra.get("subset", "")),
     layout=LIBRITTS.layout,
     options=LIBRITTS.options,
 )

@@ -17,6 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, make_row, nfc, read_utf8, seconds_of
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.columns import score_from_columns
 from amphion_data.scores.score import ScoreError
 
@@ -132,5 +133,6 @@ M4SINGER = Corpus(
     clips=20_900,
     speakers=20,
     sample_rate=48_000,
+    figures=(Figures(rows=20_900, speakers=20, hours=29.8),),
     layout="SINGER#SONG/NNNN.wav, meta.json",
 )

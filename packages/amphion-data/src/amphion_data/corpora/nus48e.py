@@ -16,6 +16,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import cut_at_pauses, length_of, phone_values, with_margins
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.lab import read_lab
 
 __all__ = ["NUS48E", "iter_nus48e"]
@@ -100,5 +101,11 @@ NUS48E = Corpus(
     hours=2.82,
     speakers=12,
     sample_rate=44_100,
+    figures=(
+        Figures(part="singing", recordings=48, groups=20, speakers=12),
+        Figures(part="speech", recordings=48, groups=20, speakers=12),
+        Figures(recordings=96, groups=20, speakers=12, hours_uncut=2.82),
+    ),
+    part=lambda row: str(row.extra.get("style") or ""),
     layout="SUBJECT/sing|read/NN.{wav,txt}",
 )

@@ -17,6 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, decode, find_root, make_row, seconds_of
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.columns import score_from_columns
 from amphion_data.scores.midi import read_midi
 from amphion_data.scores.pitches import pitch_number
@@ -128,5 +129,11 @@ OPENCPOP = Corpus(
     clips=3756,
     speakers=1,
     sample_rate=44_100,
+    figures=(
+        Figures(part="train", rows=3550),
+        Figures(part="test", rows=206, groups=5),
+        Figures(rows=3756, groups=100, speakers=1, hours=5.2),
+    ),
+    part=lambda row: str(row.extra.get("split") or ""),
     layout="segments/{wavs/ID.wav, train.txt, test.txt} (id|lyrics|phones|notes|note durations|phone durations|slurs)",
 )

@@ -17,6 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, make_row, nfc
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["OPENSINGER", "iter_opensinger"]
 
@@ -92,5 +93,6 @@ OPENSINGER = Corpus(
     hours=50.0,
     speakers=66,
     sample_rate=44_100,
+    figures=(Figures(speakers=66, hours=50.0),),
     layout="ManRaw|WomanRaw/N_SONG/N_SONG_K.{wav,txt,lab}",
 )

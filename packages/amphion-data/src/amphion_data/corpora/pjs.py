@@ -18,6 +18,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import cut_at_pauses, length_of, note_values, phone_values, with_margins
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.lab import read_lab
 from amphion_data.scores.musicxml import read_musicxml
 from amphion_data.scores.timeline import Interval
@@ -144,9 +145,14 @@ PJS = Corpus(
     rows=iter_pjs,
     units={"song": lambda row: str(row.extra["song"])},
     languages=("ja",),
-    hours=0.8,
     clips=200,
     speakers=1,
     sample_rate=48_000,
+    figures=(
+        Figures(part="singing", recordings=100, groups=100, hours_uncut=0.45),
+        Figures(part="speech", recordings=100, groups=100),
+        Figures(recordings=200, groups=100, speakers=1),
+    ),
+    part=lambda row: str(row.extra.get("style") or ""),
     layout="pjsNNN/pjsNNN{_song.wav,_speech.wav,.lab,.mid,.musicxml,.txt}",
 )

@@ -17,6 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["POPBUTFY", "iter_popbutfy"]
 
@@ -86,5 +87,6 @@ POPBUTFY = Corpus(
     languages=("en",),
     hours=40.0,
     speakers=22,
+    figures=(Figures(groups=443, speakers=22, hours=40.0),),
     layout="data/SINGER#singing#SONG_QUALITY/SINGER#singing#SONG_QUALITY_K.mp3",
 )

@@ -16,6 +16,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import phone_values
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 from amphion_data.scores.phones import is_special, special_phone
 from amphion_data.scores.textgrid import read_textgrid
 from amphion_data.scores.timeline import Interval
@@ -100,6 +101,7 @@ POPCS = Corpus(
     hours=5.9,
     speakers=1,
     sample_rate=24_000,
+    figures=(Figures(groups=117, speakers=1, hours=5.9),),
     layout="popcs-SONG/NNNN{_wf0.wav,.txt,_ph.txt,.TextGrid}",
     options={"phone_tier": "name of the tier of phones, where it is not found"},
 )

@@ -16,6 +16,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["SVCC2023", "iter_svcc2023"]
 
@@ -88,5 +89,10 @@ SVCC2023 = Corpus(
     languages=("en",),
     speakers=6,
     sample_rate=24_000,
+    figures=(
+        Figures(part="target", speakers=4),
+        Figures(part="source", rows=48, groups=24, speakers=2),
+    ),
+    part=lambda row: str(row.extra.get("role") or ""),
     layout="[Data/]IDF1|IDM1|CDF1|CDM1/1NNNN.wav, evaluation/SF1|SM1/3NNNN.wav, ground_truth/VOICE/3NNNN.wav",
 )

@@ -17,6 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, make_row, read_utf8
 from amphion_data.corpus import Corpus
+from amphion_data.figures import Figures
 
 __all__ = ["VCTK", "iter_vctk"]
 
@@ -126,5 +127,11 @@ VCTK = Corpus(
     speakers=110,
     sample_rate=48_000,
     layout="wav48/SPEAKER/ID.wav or wav48_silence_trimmed/SPEAKER/ID_mic1.flac, txt/SPEAKER/ID.txt",
+    figures=(
+        Figures(part="0.80", speakers=108, hours=44.0),  # of 109, one has no text
+        Figures(part="0.92 mic1", speakers=109, hours=44.0),
+        Figures(part="0.92 mic2", speakers=108, hours=44.0),  # p280 and p315 have none
+    ),
+    part=lambda row: f"0.92 {row.extra['mic']}" if row.extra.get("mic") else "0.80",
     options={"mic": "mic1 (default), mic2 or both, of version 0.92"},
 )
