@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 
 __all__ = ["AUDIO_SUFFIXES", "clean_text", "first_entries", "is_audio", "is_hidden", "safe_path", "walk"]
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma"})
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma", ".w64", ".rf64"}
+)
 """Endings, in lower case, of files that are taken for audio; what is in them is decided by opening them."""
 
 

@@ -72,12 +72,12 @@ class Sound:
             yield self.read_low(Span(start, min(start + size, self.length)))
 
     def level(self, spans: list[Span]) -> float:
-        """Root mean square over spans, dBFS; minus infinity where there is none."""
+        """Root mean square over spans, without a constant offset, dBFS; minus infinity where there is none."""
         energy, count = 0.0, 0
         for span in spans:
             for start in range(span.start, span.end, 60 * RATE):
                 wav = self.read_low(Span(start, min(start + 60 * RATE, span.end))).astype(np.float64)
-                energy += float(wav @ wav)
+                energy += float(wav.var()) * wav.size
                 count += wav.size
         return 10 * math.log10(energy / count) if energy > 0 else -math.inf
 

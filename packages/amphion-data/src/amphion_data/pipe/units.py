@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -125,12 +126,16 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
     store = open_store(folder)
     names, plan = store.names(), Plan([])
     sources: list[Source] = []
+    seen: dict[str, str] = {}  # ids are made of the NFC form
     for name in names:
         suffix = PurePosixPath(name).suffix.lower()
         if suffix not in AUDIO_SUFFIXES | VIDEO_SUFFIXES:
             plan.others += 1
         elif is_hidden(name):
             plan.drops.append(Drop(name, name, "hidden_file", "its name begins with a dot", "plan"))
+        elif (same := seen.setdefault(unicodedata.normalize("NFC", name), name)) != name:
+            detail = f"its name is another in another form of unicode: {name!a} and {same!a}; rename one"
+            plan.drops.append(Drop(name, name, "duplicate_id", detail, "plan"))
         else:
             sources.append(_source(store, name))
     texts = _texts(names, folder, settings)

@@ -123,7 +123,7 @@ class EnergyDetector:
             wav = np.concatenate([rest, block])
             count = wav.size // _HOP
             rest = wav[count * _HOP :]
-            power = np.mean(wav[: count * _HOP].reshape(count, _HOP).astype(np.float64) ** 2, axis=1)
+            power = wav[: count * _HOP].reshape(count, _HOP).astype(np.float64).var(axis=1)  # an offset is no sound
             levels.append(10 * np.log10(power + 1e-12))
         level = np.concatenate(levels) if levels else np.zeros(0)
         if not level.size:
