@@ -1,6 +1,7 @@
 """A conversation, made once, and a folder of recordings that the pipeline must survive."""
 
 import json
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+from amphion_core import registry
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -60,3 +63,20 @@ def cheap():
     from amphion_data.pipe import PipeSettings
 
     return lambda **more: PipeSettings.parse({**CHEAP, **more})
+
+
+@pytest.fixture
+def probes(tmp_path, monkeypatch):
+    """The parts of probes.py, installed for this process and those that it starts; gives the folder of their notes."""
+    place, notes = tmp_path / "site", tmp_path / "notes"
+    (place / "probes-1.0.dist-info").mkdir(parents=True)
+    notes.mkdir()
+    (place / "probes-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: probes\nVersion: 1.0\n")
+    points = [f"{kind}-probe = probes:make_{kind}\n" for kind in ("separate", "vad", "score")]
+    (place / "probes-1.0.dist-info" / "entry_points.txt").write_text("[amphion.stages]\n" + "".join(points))
+    monkeypatch.syspath_prepend(str(place))
+    paths = [str(place), str(Path(__file__).parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    registry.entries.cache_clear()
+    yield notes
+    registry.entries.cache_clear()

@@ -26,6 +26,7 @@ from typing import Any
 from amphion_core.data import Drop
 from amphion_data.pipe.process import Analysis, Piece, Tally
 from amphion_data.pipe.sound import Sound
+from amphion_data.pipe.spans import Span
 from amphion_data.pipe.units import Unit
 
 __all__ = ["Passage", "Scratch"]
@@ -64,6 +65,7 @@ class Passage:
         analyses: those that are.
         pieces: segments that are kept.
         used: recordings with speech.
+        heard: whether the segments come from the mark of an earlier run.
         scratch: folder of this machine with the samples; None after a journey.
     """
 
@@ -77,6 +79,7 @@ class Passage:
     analyses: list[Analysis] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     used: int = 0
+    heard: bool = False
     scratch: Scratch | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,7 +90,8 @@ class Passage:
         """Note the time of a step, and where it ran."""
         began = time.perf_counter()
         yield
-        seconds = round(time.perf_counter() - began, 4)
+        before = self.steps.get(step, {}).get("seconds", 0.0)  # of the same step of an earlier run
+        seconds = round(before + time.perf_counter() - began, 4)
         self.steps[step] = {"seconds": seconds, "gpus": gpus, "process": f"{platform.node()}:{os.getpid()}"}
 
     def name_models(self, identities: dict[str, str]) -> None:
@@ -99,6 +103,11 @@ class Passage:
         """Drops of whole recordings in the order of these, whichever step dropped them."""
         order = {source.name: number for number, source in enumerate(self.unit.sources)}
         self.drops.sort(key=lambda drop: order[drop.audio])
+
+    def narrow(self) -> None:
+        """Of the samples, only those of segments that the recogniser hears are needed from here on."""
+        for analysis in self.analyses:
+            analysis.sound.keep([Span(s.start, s.end) for s in analysis.cut.segments], low=True)
 
     def close(self) -> None:
         """Remove what is on disk."""

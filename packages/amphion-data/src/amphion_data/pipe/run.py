@@ -1,5 +1,7 @@
 """The whole run: a plan, units spread by an engine, and, when all are marked, the lists and the report.
 
+Marks are read one after another, never together: the driver of a million units holds their plan, sums and names.
+
 Several drivers on several machines may run the same command on one output: they share the units by leases. What was
 finished is never done again; the bytes depend on the recordings, the settings and the versions alone.
 """
@@ -14,12 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from amphion_core.data import Drop
 from amphion_data.engines import Engine, InProcessEngine, Leases, Ledger, Outcome, Store, open_store
 from amphion_data.pipe.corpus_pass import final_facts, forget_other_passes, run_corpus_pass
-from amphion_data.pipe.report import PipeReport, Status, gather
+from amphion_data.pipe.finishing import merge, segments_report
+from amphion_data.pipe.report import Counts, PipeReport, Status
+from amphion_data.pipe.segment_marks import FOLDER, SegmentMarks
 from amphion_data.pipe.settings import PipeSettings
-from amphion_data.pipe.steps import Job, gpu_shares, unit_steps
+from amphion_data.pipe.steps import Job, Slice, gpu_shares, parse_slice, unit_steps
 from amphion_data.pipe.units import Plan, Unit, WorkFailedError, fingerprint, plan_units
 
 __all__ = ["PipeReport", "run_pipe", "status"]
@@ -42,6 +45,7 @@ def run_pipe(
     work: str | None = None,
     overwrite: bool = False,
     patience: float = 120.0,
+    stages: str = ":",
 ) -> PipeReport:
     """Make training data of recordings.
 
@@ -58,13 +62,15 @@ def run_pipe(
         work: folder of each machine for what is kept on disk meanwhile; None takes that of the system.
         overwrite: replace what other settings left in the output, instead of refusing.
         patience: s without a sign of life after which the units of another driver are taken over.
+        stages: `:segment` stops when the segments are kept, `transcribe:` goes on from there, `:` is all. The output is
+            the same in one go and in two.
 
     Returns:
         The report over all units.
 
     Raises:
         FileNotFoundError: there is no recording.
-        ValueError: the output was made with other settings.
+        ValueError: the output was made with other settings, or what `stages` begins with is not there.
         SetupError: a part is unknown, or a package or weights that it needs are not here.
         WorkFailedError: some units could not be finished; says which and why. The others are.
     """
@@ -72,29 +78,68 @@ def run_pipe(
     store = open_store(out)
     if str(folder).rstrip("/") == str(out).rstrip("/"):
         raise ValueError(f"{out} holds the recordings; choose another folder for the output")
+    part = parse_slice(stages)
+    shares = gpu_shares(gpus, settings, part)
     plan = plan_units(folder, settings)
-    _begin(store, plan, str(folder), settings, overwrite)
-    ledger = Ledger(store)
-    units = {unit.key: unit for unit in plan.units}
-    job = Job(settings, str(folder), str(out), uuid.uuid4().hex, device, work, gpu_shares(gpus, settings))
-    steps = unit_steps(job, cpus=cpus)
-    deadline = None if time_limit is None else time.monotonic() + time_limit
-    failed: dict[str, str] = {}
+    marks = SegmentMarks(store)
+    before = _read_plan(store)
+    if before is not None and not overwrite:
+        _check_same(store, before, settings)
+    if part == "second":
+        _check_segments(plan, Ledger(store), marks)
+    only = part == "first" and (before is None or overwrite or before.get("only_segments", False))
+    _write_plan(store, plan, str(folder), settings, only_segments=only)
+    job = Job(settings, str(folder), str(out), uuid.uuid4().hex, device, work, shares, part)
     began = time.monotonic()
-    with Leases(store, beat=patience / 6, patience=patience) as leases:
-        given = _given(units, leases, ledger, deadline)
-        for outcome in (engine or InProcessEngine()).run(steps, given):
-            _note(outcome, store, failed, len(units))
-            leases.give_back(outcome.unit.key)
-    left = [unit for unit in plan.units if ledger.facts(unit.key) is None]
+    worker = engine or InProcessEngine()
+    failed = _work(store, plan, worker, job, cpus, time_limit, patience)
+    ledger = marks.ledger if part == "first" else Ledger(store)
+    done = ledger.done()
+    left = [unit for unit in plan.units if _key(unit, part) not in done]
     if left:
         raise WorkFailedError(_why_left(left, failed, time_limit))
+    marks.forget_others({unit.segments: unit for unit in plan.units})
+    if part == "first":
+        return segments_report(store, marks, plan, time.monotonic() - began)
+    keys = [unit.key for unit in plan.units]
     if settings.filter.rates == "corpus":
-        why = run_corpus_pass(store, list(units), engine or InProcessEngine(), cpus=cpus, beat=patience / 6)
+        why = run_corpus_pass(store, keys, worker, cpus=cpus, beat=patience / 6)
         if why:
             raise WorkFailedError(f"{why}; run again to go on")
-    forget_other_passes(store, list(units) if settings.filter.rates == "corpus" else [])
-    return _finish(store, ledger, plan, time.monotonic() - began)
+    forget_other_passes(store, keys if settings.filter.rates == "corpus" else [])
+    return merge(store, plan, time.monotonic() - began)
+
+
+def _work(
+    store: Store, plan: Plan, engine: Engine, job: Job, cpus: float, time_limit: float | None, patience: float
+) -> dict[str, str]:
+    """Let an engine work on the units that are free; returns the errors of those that failed."""
+    ledger = SegmentMarks(store).ledger if job.part == "first" else Ledger(store)
+    units = {_key(unit, job.part): unit for unit in plan.units}
+    deadline = None if time_limit is None else time.monotonic() + time_limit
+    failed: dict[str, str] = {}
+    with Leases(store, beat=patience / 6, patience=patience) as leases:
+        given = _given(units, leases, ledger, deadline)
+        for outcome in engine.run(unit_steps(job, cpus=cpus), given):
+            key = _key(outcome.unit, job.part)
+            _note(outcome, key, store, failed, len(units))
+            leases.give_back(key)
+    return failed
+
+
+def _key(unit: Unit, part: Slice) -> str:
+    """Of the mark that a part of the work leaves."""
+    return unit.segments if part == "first" else unit.key
+
+
+def _check_segments(plan: Plan, ledger: Ledger, marks: SegmentMarks) -> None:
+    done, kept = ledger.done(), marks.ledger.done()
+    left = [unit for unit in plan.units if unit.key not in done and unit.segments not in kept]
+    if left:
+        raise ValueError(
+            f"the segments of {len(left)} of {len(plan.units)} units are not kept, the first holds "
+            f"{left[0].sources[0].name}; run --stages :segment with the same settings first, or all stages"
+        )
 
 
 def status(out: str | Path) -> Status:
@@ -107,33 +152,56 @@ def status(out: str | Path) -> Status:
     plan = _read_plan(store)
     if plan is None:
         raise FileNotFoundError(f"no run was begun in {out}: there is no {_PLAN}")
-    facts_of = final_facts(store)
-    done = {key: facts for key in plan["units"] if (facts := facts_of(key)) is not None}
-    names = {folder: {_stem(name) for name in store.names(folder)} for folder in ("leases", "failures")}
+    facts_of, segments_of = final_facts(store), Ledger(store, FOLDER).facts
+    lengths, firsts = plan["units"], plan.get("segments", {})
+    counts, done, segmented = Counts(store), set[str](), set[str]()
+    for key in lengths:
+        facts, first = facts_of(key), segments_of(firsts[key]) if key in firsts else None
+        if first is not None:
+            segmented.add(firsts[key])
+        if facts is not None:
+            done.add(key)
+            counts.add(facts)
+        elif first is not None:
+            counts.add(first)
+    both = done | segmented
+    keys = lengths.keys() | set(firsts.values())
+    names = {folder: {_stem(name) for name in store.names(folder)} & keys for folder in ("leases", "failures")}
     return Status(
-        units=len(plan["units"]),
+        units=len(lengths),
         done=len(done),
-        running=len((names["leases"] & plan["units"].keys()) - done.keys()),
-        failed=len((names["failures"] & plan["units"].keys()) - done.keys()),
-        hours=sum(plan["units"].values()) / 3600,
-        hours_done=sum(plan["units"][key] for key in done) / 3600,
-        report=gather(store, list(done.values()), []),
+        running=len(names["leases"] - both),
+        failed=len(names["failures"] - both),
+        hours=sum(lengths.values()) / 3600,
+        hours_done=sum(lengths[key] for key in done) / 3600,
+        report=counts.report(),
+        segmented=len(segmented),
     )
 
 
-def _begin(store: Store, plan: Plan, folder: str, settings: PipeSettings, overwrite: bool) -> None:
-    """Write the plan, unless the output belongs to other settings."""
-    asked = json.loads(fingerprint(settings))
-    before = _read_plan(store)
-    if before is not None and before["asked"] != asked and not overwrite:
-        old, new = _flat(before["asked"]), _flat(asked)
-        differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+def _check_same(store: Store, before: Mapping[str, Any], settings: PipeSettings) -> None:
+    """Refuse an output of other settings; where nothing but segments was made, only those that decide on them count."""
+    only = before.get("only_segments", False)
+    asked = json.loads(fingerprint(settings, segments=only))
+    old, new = _flat(before["asked_segments" if only else "asked"]), _flat(asked)
+    differing = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    if differing:
         raise ValueError(
             f"{store.address} was made with other {', '.join(differing[:5])}; choose another folder, or replace what "
             "is there with --overwrite"
         )
-    units = {unit.key: unit.seconds for unit in plan.units}
-    text = json.dumps({"asked": asked, "folder": folder, "units": units}, ensure_ascii=False, indent=1) + "\n"
+
+
+def _write_plan(store: Store, plan: Plan, folder: str, settings: PipeSettings, *, only_segments: bool) -> None:
+    facts = {
+        "asked": json.loads(fingerprint(settings)),
+        "asked_segments": json.loads(fingerprint(settings, segments=True)),
+        "only_segments": only_segments,
+        "folder": folder,
+        "units": {unit.key: unit.seconds for unit in plan.units},
+        "segments": {unit.key: unit.segments for unit in plan.units},
+    }
+    text = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
     store.write(_PLAN, text.encode("utf-8", "surrogateescape"))
 
 
@@ -161,15 +229,16 @@ def _given(units: Mapping[str, Unit], leases: Leases, ledger: Ledger, deadline: 
         yield units[key]
 
 
-def _note(outcome: Outcome[Unit], store: Store, failed: dict[str, str], count: int) -> None:
+def _note(outcome: Outcome[Unit], key: str, store: Store, failed: dict[str, str], count: int) -> None:
     unit = outcome.unit
     if outcome.done:
-        store.remove(f"failures/{unit.key}.json")
-        log.info("unit %d of %d: %d segments", unit.number + 1, count, outcome.value["rows"])
+        store.remove(f"failures/{key}.json")
+        rows = outcome.value.get("rows", outcome.value.get("segments"))
+        log.info("unit %d of %d: %d segments", unit.number + 1, count, rows)
         return
-    failed[unit.key] = outcome.error
+    failed[key] = outcome.error
     facts = {"number": unit.number, "error": outcome.error, "sources": [source.name for source in unit.sources]}
-    store.write(f"failures/{unit.key}.json", json.dumps(facts, ensure_ascii=False, indent=1).encode())
+    store.write(f"failures/{key}.json", json.dumps(facts, ensure_ascii=False, indent=1).encode())
     log.error("unit %d failed %d times: %s", unit.number, outcome.attempts, outcome.error)
 
 
@@ -181,28 +250,6 @@ def _why_left(left: Sequence[Unit], failed: Mapping[str, str], time_limit: float
     if time_limit is not None:
         words.append(f"the time limit is {time_limit:g} s")
     return "; ".join(words) + "; run again to go on"
-
-
-def _finish(store: Store, ledger: Ledger, plan: Plan, wall: float) -> PipeReport:
-    """Write the lists and the report; remove what belongs to recordings that are no more."""
-    facts, facts_of = [], final_facts(store)
-    for unit in plan.units:
-        known = facts_of(unit.key)
-        assert known is not None, unit.key
-        facts.append(known)
-    wanted = {unit.key for unit in plan.units}
-    for key in ledger.done() - wanted:
-        ledger.forget(key)
-    shards = {known["shard"]["name"] for known in facts if known["shard"]}
-    for name in store.names("shards"):
-        if name.removesuffix(".idx") not in shards:
-            store.remove(name)
-    drops = [*plan.drops, *(Drop(**drop) for known in facts for drop in known["drops"])]
-    store.write("drops.jsonl", "".join(drop.to_json() + "\n" for drop in drops).encode("utf-8", "surrogateescape"))
-    report = gather(store, facts, plan.drops, others=plan.others, wall=wall)
-    text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1) + "\n"
-    store.write("report.json", text.encode())
-    return report
 
 
 def _stem(name: str) -> str:

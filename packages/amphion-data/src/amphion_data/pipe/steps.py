@@ -13,24 +13,41 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from amphion_core.data import Drop, Record, write_shards
 from amphion_data.engines import Ledger, Step, open_store
 from amphion_data.pipe.attempts import Attempts
 from amphion_data.pipe.corpus_pass import FIRST
 from amphion_data.pipe.passage import Passage, Scratch
-from amphion_data.pipe.process import Analysis, Pipeline
+from amphion_data.pipe.process import Analysis, Pipeline, Tally
 from amphion_data.pipe.rates import RateCounts
+from amphion_data.pipe.segment_marks import SegmentMarks
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.sound import Sound
 from amphion_data.pipe.spans import RATE, Span
 from amphion_data.pipe.units import Source, Unit
 
-__all__ = ["STEPS", "Job", "Listen", "Recognise", "Standardise", "UnitWork", "Write", "gpu_shares", "unit_steps"]
+__all__ = [
+    "STEPS",
+    "Job",
+    "KeepSegments",
+    "Listen",
+    "Recognise",
+    "Slice",
+    "Standardise",
+    "UnitWork",
+    "Write",
+    "gpu_shares",
+    "parse_slice",
+    "unit_steps",
+]
 
 STEPS = ("standardise", "listen", "recognise", "write")
 """Names of the steps, in their order."""
+
+Slice = Literal["all", "first", "second"]
+"""Which steps a run goes through: all, those up to the segments, or those from there on."""
 
 _KINDS: Mapping[str, tuple[str, ...]] = {
     "standardise": ("separate",),
@@ -52,6 +69,7 @@ class Job:
         device: of the networks, in steps that have one.
         work: folder of each machine for what is kept on disk meanwhile; None takes that of the system.
         gpus: share of a GPU of steps that run in actors.
+        part: which steps are asked for.
     """
 
     settings: PipeSettings
@@ -61,6 +79,7 @@ class Job:
     device: str = "cpu"
     work: str | None = None
     gpus: Mapping[str, float] = field(default_factory=dict)
+    part: Slice = "all"
 
     def pipeline(self, step: str, kinds: Collection[str] | None = None) -> Pipeline:
         """The stages of a step, their models loaded."""
@@ -74,30 +93,74 @@ class Standardise:
 
     def __init__(self, job: Job) -> None:
         self.job, self.source, self.out = job, open_store(job.folder), open_store(job.out)
-        self.ledger = Ledger(self.out)
+        self.ledger, self.marks = Ledger(self.out), SegmentMarks(self.out)
         self.attempts = Attempts(self.out, job.run, "standardise")
-        self.pipeline = job.pipeline("standardise")
+        # The second part finds the voices that it would separate among what the first one has kept.
+        self._pipeline = None if job.part == "second" else job.pipeline("standardise")
 
     def __call__(self, unit: Unit) -> Passage:
-        """Take up a unit; one that is marked passes."""
-        known = self.ledger.facts(unit.key)
+        """Take up a unit; one that is marked passes, one whose segments are kept goes on from there."""
+        segments = self.marks.facts(unit)
+        known = segments if self.job.part == "first" else self.ledger.facts(unit.key)
         if known is not None:
             return Passage(unit, known)
         passage = Passage(unit, scratch=Scratch(self.job.work))
+        if segments is None and self.job.part == "second":
+            raise ValueError(f"no segments of unit {unit.number} are kept; run --stages :segment first")
+        if segments is None:
+            self._begin(passage)
+        else:
+            self._go_on(passage, segments)
+        return passage
+
+    def _begin(self, passage: Passage) -> None:
+        pipeline = self.pipeline()
         with passage.timed("standardise", self.job.gpus.get("standardise", 0.0)):
-            for source in unit.sources:
-                found = self.attempts.at(unit, source.name, partial(self._one, source, passage))
+            for source in passage.unit.sources:
+                found = self._sound(source, passage, passage.tally)
                 if isinstance(found, Drop):
                     passage.drops.append(found)
                 else:
                     passage.sounds[source.name] = found
-        passage.name_models(self.pipeline.identities)
-        return passage
+        passage.name_models(pipeline.identities)
 
-    def _one(self, source: Source, passage: Passage) -> Sound | Drop:
+    def _go_on(self, passage: Passage, segments: Mapping[str, Any]) -> None:
+        """From segments that an earlier run has kept; what it has counted counts, the second decoding doesn't."""
+        again, sounds = Tally(), {}
+        own = Passage(passage.unit)
+        with own.timed("standardise", 0.0):
+            for source in passage.unit.sources:
+                if source.name in segments["recordings"]:
+                    held = segments["recordings"][source.name]
+                    sounds[source.name] = self._voice(passage, source, held) or self._sound(source, passage, again)
+        self.marks.restore(passage, segments, sounds)
+        passage.heard = True
+        passage.narrow()
+        for stage, seconds in again.work.items():
+            passage.tally.work[stage] += seconds
+        first = passage.steps.setdefault("standardise", {**own.steps["standardise"], "seconds": 0.0})
+        first["seconds"] = round(first["seconds"] + own.steps["standardise"]["seconds"], 4)
+
+    def pipeline(self) -> Pipeline:
+        """The stage of the separation."""
+        self._pipeline = self._pipeline or self.job.pipeline("standardise")
+        return self._pipeline
+
+    def _voice(self, passage: Passage, source: Source, held: Mapping[str, Any]) -> Sound | None:
+        if self.job.settings.separate == "none":
+            return None
         assert passage.scratch is not None
-        with self.source.local(source.name) as path:
-            return self.pipeline.standardise(path, source.name, passage.scratch.path, passage.tally)
+        return self.marks.voice(passage.unit, source.name, held, passage.scratch.path)
+
+    def _sound(self, source: Source, passage: Passage, tally: Tally) -> Sound | Drop:
+        assert passage.scratch is not None
+        place, pipeline = passage.scratch.path, self.pipeline()
+
+        def work() -> Sound | Drop:
+            with self.source.local(source.name) as path:
+                return pipeline.standardise(path, source.name, place, tally)
+
+        return self.attempts.at(passage.unit, source.name, work)
 
 
 class Listen:
@@ -110,7 +173,7 @@ class Listen:
 
     def __call__(self, passage: Passage) -> Passage:
         """Cut the recordings of a unit."""
-        if passage.facts is not None:
+        if passage.facts is not None or passage.heard:
             return passage
         with passage.timed("listen", self.job.gpus.get("listen", 0.0)):
             for name, sound in passage.sounds.items():
@@ -123,12 +186,29 @@ class Listen:
         passage.used = len(passage.analyses)
         passage.sort_drops()
         passage.name_models(self.pipeline.identities)
-        for analysis in passage.analyses:
-            analysis.sound.keep([Span(s.start, s.end) for s in analysis.cut.segments], low=True)
+        passage.narrow()
         return passage
 
     def _one(self, name: str, sound: Sound, passage: Passage) -> Analysis | Drop:
         return self.pipeline.listen(sound, name, passage.tally)
+
+
+class KeepSegments:
+    """Segments to a manifest and a mark of their own, for a run that goes on from there."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.out = job, open_store(job.out)
+        self.marks = SegmentMarks(self.out)
+
+    def __call__(self, passage: Passage) -> dict[str, Any]:
+        """Write the segments of a unit; returns what their mark says."""
+        if passage.facts is not None:
+            return passage.facts
+        voices = self.job.settings.separate != "none"
+        facts = self.marks.keep(passage, voices=voices, work=self.job.work)
+        _forget_attempts(self.job, passage.unit)
+        passage.close()
+        return facts
 
 
 class Recognise:
@@ -182,8 +262,9 @@ class Write:
         times = {"seconds": unit.seconds, "work": work, "steps": passage.steps}
         self.out.write(f"times/{unit.key}.json", json.dumps(times).encode())
         self.ledger.finish(unit.key, facts)
-        for step in STEPS[:2]:
-            Attempts(self.out, self.job.run, step).forget(unit)
+        _forget_attempts(self.job, unit)
+        if passage.heard and self.settings.separate != "none":
+            SegmentMarks(self.out).forget_voices(unit)
         passage.close()
         return facts
 
@@ -263,17 +344,39 @@ def unit_steps(job: Job, *, cpus: float = 1.0) -> list[Step]:
         job: what they have in common.
         cpus: cores of one worker.
     """
-    kinds: tuple[Callable[[Job], Callable[[Any], Any]], ...] = (Standardise, Listen, Recognise, Write)
-    made = zip(STEPS, kinds, strict=True)
-    return [Step(f"unit.{name}", partial(kind, job), cpus, job.gpus.get(name, 0.0)) for name, kind in made]
+    kinds: dict[str, Callable[[Job], Callable[[Any], Any]]] = {
+        "standardise": Standardise,
+        "listen": Listen,
+        "keep": KeepSegments,
+        "recognise": Recognise,
+        "write": Write,
+    }
+    names = {"all": STEPS, "first": ("standardise", "listen", "keep"), "second": ("standardise", "recognise", "write")}
+    return [Step(f"unit.{name}", partial(kinds[name], job), cpus, job.gpus.get(name, 0.0)) for name in names[job.part]]
 
 
-def gpu_shares(gpus: float | Mapping[str, float], settings: PipeSettings) -> dict[str, float]:
+def parse_slice(stages: str) -> Slice:
+    """Which steps a slice of stages means.
+
+    Raises:
+        ValueError: results are not kept at its ends.
+    """
+    slices: dict[str, Slice] = {":": "all", ":segment": "first", "transcribe:": "second"}
+    if stages not in slices:
+        raise ValueError(
+            f"no slice of stages {stages!r}: results are kept after the stage segment alone, so there are ':segment' "
+            "(stop after it), 'transcribe:' (go on from there) and ':' (all)"
+        )
+    return slices[stages]
+
+
+def gpu_shares(gpus: float | Mapping[str, float], settings: PipeSettings, part: Slice = "all") -> dict[str, float]:
     """Share of a GPU of each step that has one.
 
     Args:
         gpus: of every step that may have networks, or by the names of the steps.
         settings: only a separation that is asked for takes a share.
+        part: which steps are asked for; the shares of the others are left out.
 
     Raises:
         ValueError: a step is unknown or has no network, or a share is none that a cluster can give.
@@ -288,7 +391,13 @@ def gpu_shares(gpus: float | Mapping[str, float], settings: PipeSettings) -> dic
             )
         if share < 0 or (share > 1 and share != int(share)):
             raise ValueError(f"{name} can't have {share:g} GPUs: a share is up to 1, or a whole number")
-    return {name: share for name, share in shares.items() if share}
+    unused = {"all": (), "first": ("recognise",), "second": ("standardise", "listen")}[part]
+    return {name: share for name, share in shares.items() if share and name not in unused}
+
+
+def _forget_attempts(job: Job, unit: Unit) -> None:
+    for step in STEPS[:2]:
+        Attempts(open_store(job.out), job.run, step).forget(unit)
 
 
 def _rates(pieces: Sequence[Any]) -> dict[str, dict[str, int]]:
