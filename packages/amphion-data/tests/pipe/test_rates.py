@@ -3,6 +3,7 @@
 import json
 import math
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from amphion_core.data import ShardSet
 from amphion_data.cli import app
 from amphion_data.engines import make_engine, open_store
-from amphion_data.pipe import run_pipe, status
+from amphion_data.pipe import PipeSettings, run_pipe, status
 from amphion_data.pipe.corpus_pass import FIRST
 from amphion_data.pipe.rates import RateCounts, read_table, write_table
 
@@ -157,6 +158,30 @@ def test_both_passes_give_the_same_bytes_on_any_engine_and_after_an_interruption
             store.remove(name)
     run_pipe(recordings, tmp_path / "two", settings)
     assert content(tmp_path / "two") == first
+
+
+def drive(folder, out, settings):
+    """A driver to be killed."""
+    run_pipe(folder, out, PipeSettings.parse(json.loads(settings)), patience=5.0)
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_in_the_second_pass_leaves_whole_units_only(recordings, tmp_path, cheap):
+    from amphion_core.testing.kill import run, run_killed_after
+
+    settings = cheap(transcribe="given", unit=70.0, segment={"longest_gap": 0.5}, filter={"rates": "corpus"})
+    run_pipe(recordings, tmp_path / "whole", settings)
+    whole, out, kills = content(tmp_path / "whole"), tmp_path / "out", 0
+    arguments = (f"{Path(__file__)}:drive", recordings, out, json.dumps(settings.to_dict()))
+    for count in range(4):
+
+        def begun(wanted=count):
+            return len(list((out / "rated").glob("*.json"))) >= wanted if wanted else (out / "rates.json").is_file()
+
+        kills += run_killed_after(0.02 * count, *arguments, ready=begun)
+        assert all(content(out)[name] == whole[name] for name in open_store(out).names("rated"))
+    run(*arguments)
+    assert kills >= 2 and content(out) == whole and not open_store(out).names("rate-leases")
 
 
 @pytest.mark.slow

@@ -218,3 +218,53 @@ def test_packages_that_are_absent_are_named(kind, name, extra):
         pytest.skip(f"{name} is installed")
     with pytest.raises(ImportError, match=rf"amphion-data\[{extra}\]"):
         find_stage(kind, name, {})
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A network of UVR's shape that takes all for accompaniment."""
+    pytest.importorskip("onnxruntime")
+    from tiny_onnx import tiny_onnx
+
+    return tiny_onnx(tmp_path / "tiny.onnx", "Identity", ("batch", 4, 3072, 256))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fade", "batch"), [(0.0, 1), (0.0, 4), (1.0, 2)])
+def test_a_network_in_a_file_goes_through_onnx_runtime_at_its_own_size(tiny, fade, batch):
+    """Half of all is accompaniment by `compensate`, so half of the recording is left, but for the bin left out."""
+    stage = find_stage("separate", "uvr", {"path": str(tiny), "fade": fade, "batch": batch, "compensate": 0.5})
+    assert stage.identity.startswith("uvr tiny ") and stage.sample_rate == 44_100
+    wav = np.cumsum(noise(16 * 44_100), axis=1) * np.float32(0.01)
+    found = np.concatenate(list(stage.stream(blocks(wav, 100_000))), axis=1)
+    assert found.shape == wav.shape and np.abs(found - 0.5 * wav).max() < 1e-3
+    assert stage.clean_seconds == 0
+
+
+@pytest.mark.slow
+def test_the_report_says_how_much_needed_no_separation(tiny, conversation, tmp_path, cheap):
+    """A clean recording passes the gate of DNSMOS, one in loud noise does not."""
+    pytest.importorskip("speechmos")
+    import soundfile
+    from conversation import RATE, converse
+
+    from amphion_core.data import ShardSet
+    from amphion_data.pipe import run_pipe
+
+    clean = converse(1, 2, seed=2, noise=1e-4, overlaps=0, music_seconds=0.0).wav[: 11 * RATE]
+    noisy = clean + 0.05 * np.random.default_rng(0).normal(size=clean.size)
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "clean.wav", clean, RATE)
+    soundfile.write(tmp_path / "in" / "noisy.wav", noisy, RATE)
+    options = {"uvr": {"path": str(tiny), "compensate": 0.9, "clean": 3.5}, "energy": {"floor": -70.0, "above": 6.0}}
+    report = run_pipe(tmp_path / "in", tmp_path / "out", cheap(separate="uvr", options=options))
+    assert report.hours["clean"] == pytest.approx(len(clean) / RATE / 3600, abs=1e-4)
+    assert report.hours["decoded"] == pytest.approx(2 * report.hours["clean"], rel=1e-3)
+    assert "clean" in report.to_text() and "unless clean 3.5" in report.models["separate"]
+    shards = ShardSet.open(tmp_path / "out" / "shards")
+    levels = {}
+    for row in range(len(shards)):
+        held = shards.utterance(row)
+        gain = 10 ** (held.extra["gain_db"] / 20)
+        levels.setdefault(held.extra["source"], []).append(float(np.std(shards.audio(row)[0])) / gain)
+    assert min(levels["clean.wav"]) > 0.05  # as it was recorded; separated it is a tenth of that
