@@ -1,6 +1,12 @@
 """Options of the tests, and sounds and corpora that they make."""
 
+import contextlib
+import os
+import random
+import signal
+import threading
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +47,63 @@ def pytest_collection_modifyitems(config, items):
         kept = [item for item in items if (m := item.get_closest_marker("extra")) and m.args[0] == chosen]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+
+
+def running(title):
+    """Processes below this one whose command line begins so; ids. Linux only."""
+    parents, found = {}, []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            parents[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            if (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").startswith(title):
+                found.append(int(place.name))
+
+    def below(pid):
+        while pid in parents:
+            pid = parents[pid]
+            if pid == os.getpid():
+                return True
+        return False
+
+    return sorted(filter(below, found))
+
+
+@pytest.fixture(name="running")
+def running_fixture():
+    """The function that finds them, by the beginning of their command lines."""
+    return running
+
+
+@pytest.fixture
+def hunting():
+    """Kills processes at random while a block runs; gives the list of those that it killed.
+
+    A function of the function that names who may be killed, how many are to be, and the shortest and longest pause.
+    """
+
+    @contextlib.contextmanager
+    def hunt(victims, kills, pause, seed=0):
+        stop, generator, killed = threading.Event(), random.Random(seed), []
+
+        def kill():
+            # The first as soon as there is one: on a quick machine the whole run is over in two seconds.
+            while len(killed) < kills and not stop.wait(generator.uniform(*pause) if killed else 0.02):
+                alive = victims()
+                if alive:
+                    victim = generator.choice(alive)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+                        killed.append(victim)
+
+        hunter = threading.Thread(target=kill)
+        hunter.start()
+        try:
+            yield killed
+        finally:
+            stop.set()
+            hunter.join()
+
+    return hunt
 
 
 @pytest.fixture

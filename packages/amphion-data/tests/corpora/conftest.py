@@ -11,7 +11,6 @@ from amphion_data.parts import iter_rows
 from amphion_data.prepare import prepare
 from amphion_data.settings import PrepareSettings
 
-
 _WITHOUT_FIGURES = {"version 2", "ground_truth"}  # parts of KiSing and SVCC 2023
 
 

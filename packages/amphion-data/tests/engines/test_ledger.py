@@ -108,6 +108,15 @@ def test_a_lease_of_a_process_that_is_gone_is_taken_at_once(tmp_path):
     assert Leases(LocalStore(tmp_path)).take("u")
 
 
+def test_a_lease_on_a_finished_unit_is_forgotten_by_the_next_driver(store):
+    ledger = Ledger(store)
+    ledger.finish("u", {})
+    for unit in ("u", "v"):
+        store.write(f"leases/{unit}.json", b'{"owner": "another-machine:1:abc", "beat": 3}')
+    assert list(Leases(store).free(["u", "v"], ledger, wait=False)) == []
+    assert store.names("leases") == ["leases/v.json"]
+
+
 def test_units_come_once_to_one_of_two_drivers_and_finished_ones_to_none(store):
     ledger, units, got = Ledger(store), [f"u{k}" for k in range(20)], []
     ledger.finish("u7", {})

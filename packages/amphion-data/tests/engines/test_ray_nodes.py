@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from steps import Recipe, Write
 
 from amphion_data.engines import RayEngine, Step
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra")]
+pytestmark = [pytest.mark.slow, pytest.mark.extra("ray")]
 
 
 @pytest.fixture

@@ -142,6 +142,7 @@ class Leases:
             Each is held here when it comes; what others finish does not come.
         """
         waiting = list(units)
+        self._forget_done(set(waiting), ledger)
         while waiting:
             held = []
             for unit in waiting:
@@ -158,6 +159,13 @@ class Leases:
             if not waiting or not wait:
                 return
             self._stop.wait(min(self.beat, 5.0))
+
+    def _forget_done(self, units: set[str], ledger: Ledger) -> None:
+        """Remove leases on finished units: whoever finished them was killed before it could give them back."""
+        leased = {name.rpartition("/")[2].removesuffix(".json") for name in self.store.names(self.folder)}
+        for unit in sorted(leased & units):
+            if ledger.facts(unit) is not None:
+                self.store.remove(self._name(unit))
 
     def _left_behind(self, unit: str, content: bytes) -> bool:
         owner = _owner(content)
