@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -265,7 +266,7 @@ def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:
     asked = PyannoteOptions.parse(options, where="options of pyannote")
     if find_spec("pyannote") is None:
         require("pyannote", "amphion-data[diarize]")
-    if not Path(asked.model).exists() and cached(asked.model) is None and (why := why_offline()):
+    if not _pyannote_here(asked.model) and (why := why_offline()):
         raise _no_pyannote(asked.model, f" (not in the hub's cache, and {why})")
     library = require("pyannote.audio", "amphion-data[diarize]")
     major = int(str(library.__version__).partition(".")[0])
@@ -285,6 +286,13 @@ def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:
         return pipeline({"waveform": torch.from_numpy(wav)[None], "sample_rate": RATE}, **more)
 
     return Pyannote(asked, hear, f"pyannote {library.__version__} {asked.model}")
+
+
+def _pyannote_here(model: str) -> bool:
+    """Whether a model is a file or folder, or in the hub's cache, or in the one of pyannote.audio 3."""
+    own = Path(os.environ.get("PYANNOTE_CACHE", "~/.cache/torch/pyannote")).expanduser()
+    kept = (own / f"models--{model.replace('/', '--')}").is_dir()
+    return Path(model).exists() or kept or cached(model) is not None
 
 
 def _no_pyannote(model: str, why: str) -> FileNotFoundError:
