@@ -11,10 +11,13 @@ from typing import Any
 from pydantic import Field
 
 from amphion_core.config import Config
+from amphion_core.extras import require
 from amphion_core.speech.releases import DNSMOS_P835
 from amphion_data.pipe.stages import Clip
 
 __all__ = ["Dnsmos", "DnsmosOptions", "NoScore", "make_dnsmos", "make_none"]
+
+_EXTRA = "amphion-data[mos]"
 
 
 class DnsmosOptions(Config):
@@ -33,9 +36,10 @@ class Dnsmos:
             MissingExtraError: onnxruntime is not installed.
             FileNotFoundError: the package speechmos is not installed.
         """
+        require("onnxruntime", _EXTRA)
         from amphion_core.speech.dnsmos import P835
 
-        self._rate = P835(DNSMOS_P835.locate(), device, batch=options.batch, extra="amphion-data[mos]")
+        self._rate = P835(DNSMOS_P835.locate(), device, batch=options.batch, extra=_EXTRA)
         self.identity = f"dnsmos p835 {DNSMOS_P835.hash()}"
 
     def score(self, clips: Sequence[Clip]) -> list[Mapping[str, float]]:
