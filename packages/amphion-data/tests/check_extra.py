@@ -10,7 +10,7 @@ PARTS = {
     "engine ray": ("ray", ("ray",)),
     "vad silero": ("vad", ("onnxruntime", "silero_vad")),
     "score dnsmos": ("mos", ("onnxruntime", "speechmos")),
-    "embed ge2e": ("speaker", ("torch",)),
+    "embed ge2e": ("speaker", ("torch", "safetensors")),
     "transcribe faster-whisper": ("asr", ("faster_whisper",)),
     "transcribe whisper": ("transformers", ("torch", "transformers")),
     "diarise pyannote": ("diarize", ("pyannote",)),

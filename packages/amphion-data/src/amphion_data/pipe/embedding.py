@@ -23,6 +23,7 @@ __all__ = ["Ge2eEmbedder", "SpectralEmbedder", "choose_embedder", "make_auto", "
 Wav = NDArray[np.float32]
 
 _EXTRA = "amphion-data[speaker]"
+_MODULES = ("torch", "safetensors")  # other packages bring the first without the second
 _LEVEL = 10 ** (-30 / 20)  # to which quiet windows are raised, as the release does
 _N_FFT, _HOP = 512, 160
 _BANDS, _CEPSTRA = 32, 16
@@ -49,10 +50,11 @@ class Ge2eEmbedder:
         """Load the network.
 
         Raises:
-            MissingExtraError: torch is not installed.
+            MissingExtraError: torch or safetensors is not installed.
             FileNotFoundError: the weights are not here.
         """
-        require("torch", _EXTRA)
+        for module in _MODULES:
+            require(module, _EXTRA)
         from amphion_core.speech.ge2e import load_encoder
 
         self.threshold = options.threshold
@@ -116,7 +118,7 @@ def choose_embedder(name: str) -> str:
     """What `auto` stands for on this machine: `ge2e` where torch and the weights are, else `spectral`."""
     if name != "auto":
         return name
-    return "ge2e" if find_spec("torch") is not None and GE2E.present() else "spectral"
+    return "ge2e" if all(map(find_spec, _MODULES)) and GE2E.present() else "spectral"
 
 
 def make_ge2e(options: Mapping[str, Any], device: str) -> Ge2eEmbedder:
