@@ -72,6 +72,20 @@ def test_two_threads_give_the_same_samples(name):
     torch.testing.assert_close(*made, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_parts_are_the_whole(name, threads, monkeypatch):
+    model, mel = make(name).fold(), torch.randn(2, 10, 300)
+    whole = model.synthesize(mel)
+    monkeypatch.setattr(residual_blocks, "PART", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        torch.testing.assert_close(model.synthesize(mel), whole, atol=1e-5, rtol=0)
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("name", ["pairs", "single", "snake pairs"])
 def test_a_batch_is_its_items(name):
     model, mel = make(name).fold(), torch.randn(3, 10, 20)

@@ -7,7 +7,10 @@ else (training, gradients, accelerators, half precision, export) takes the plain
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -24,8 +27,12 @@ from amphion_core.modules.fast_convolution import (
     direct_cost,
     is_plain_inference,
 )
+from amphion_core.modules.threads import on_threads
 
 __all__ = ["Activation", "ResidualBlock", "ResidualBlocks", "Unit", "upsampled"]
+
+PART = 1 << 21
+"""Numbers of an input that a thread takes through all blocks at once."""
 
 SHORTEST = 1 << 16
 """Numbers of an input below which the plain form is as good."""
@@ -92,6 +99,7 @@ class _PreparedBlocks:
 
     def __init__(self, blocks: Sequence[_DirectBlock | _FastBlock]) -> None:
         self.blocks = blocks
+        self.reach = max(block.reach for block in blocks)
 
     @classmethod
     def of(cls, blocks: Sequence[list[Unit]]) -> _PreparedBlocks | None:
@@ -109,17 +117,28 @@ class _PreparedBlocks:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The mean, (B, C, T)."""
-        room = _Room()
-        total = x.new_zeros(x.shape[0], x.shape[2], x.shape[1])  # (B, T, C)
-        for item, sum_ in zip(x, total, strict=True):
-            rows = item.T.contiguous()
-            for block in self.blocks:
-                block.add(rows, sum_, room)
-        return total.div_(len(self.blocks)).transpose(1, 2)
+        mean = x.new_empty(x.shape[0], x.shape[2], x.shape[1])  # (B, T, C)
+        batch, channels, length = x.shape
+        size = max(PART // channels, 16 * self.reach)  # what is done twice at the edges must stay little
+        parts = max(1, round(length / size), math.ceil(torch.get_num_threads() / batch))
+        edges = [length * number // parts for number in range(parts + 1)]
+        jobs = [(number, start, stop) for number in range(batch) for start, stop in pairwise(edges)]
+        on_threads(jobs, functools.partial(self._part, x, mean), _Room)
+        return mean.transpose(1, 2)
+
+    def _part(self, x: Tensor, mean: Tensor, part: tuple[int, int, int], room: _Room) -> None:
+        """Put the mean in a range of an item of (B, C, T) into (B, T, C)."""
+        number, start, stop = part
+        low, high = max(0, start - self.reach), min(x.shape[2], stop + self.reach)
+        rows = x[number, :, low:high].T.contiguous()  # what is wrong at its ends does not reach the range
+        total = torch.zeros_like(rows)
+        for block in self.blocks:
+            block.add(rows, total, room)
+        torch.div(total[start - low : stop - low], len(self.blocks), out=mean[number, start:stop])
 
 
 class _Room:
-    """Signals and scratch that blocks of one stage take over from each other."""
+    """Signals and scratch that blocks take over from each other."""
 
     def __init__(self) -> None:
         self.scratch = Scratch()
@@ -128,7 +147,7 @@ class _Room:
     def phases(self, number: int, rows: Tensor, step: int, margin: int, planar: bool) -> Phases:
         """The `number`-th signal of the size of (T, C), zeros around it; what it holds is of an earlier block."""
         held = self._held.get((number, step, planar))
-        if held is None or held.margin < margin:
+        if held is None or held.margin < margin or held.length != len(rows):
             length, channels = rows.shape
             held = self._held[number, step, planar] = Phases(length, channels, step, margin, rows, planar)
         return held
@@ -160,6 +179,7 @@ class _DirectBlock:
 
     def __init__(self, units: list[Unit]) -> None:
         self.units = [[self._layer(*pair) for pair in unit] for unit in units]
+        self.reach = _reach(units)
 
     @staticmethod
     def _layer(activation: Activation, layer: nn.Conv1d) -> _DirectLayer:
@@ -184,6 +204,7 @@ class _FastBlock:
         self.step = step
         self.units = [[(_prepared(before), self._layer(layer, step)) for before, layer in unit] for unit in units]
         self.margin = max(layer.margin for unit in self.units for _, layer in unit)
+        self.reach = _reach(units)
         self.smooth = any(isinstance(before, FastActivation) for unit in self.units for before, _ in unit)
 
     @staticmethod
@@ -215,6 +236,16 @@ class _FastBlock:
             if source is y:
                 x.data.add_(y.data)
         x.add_to(total)
+
+
+def _reach(units: list[Unit]) -> int:
+    """Samples to each side that an output of a block depends on."""
+    total = 0
+    for activation, layer in (pair for unit in units for pair in unit):
+        total += layer.dilation[0] * (layer.kernel_size[0] // 2)
+        if isinstance(activation, AntiAliasedActivation):
+            total += max(a + b for a, b in zip(activation.up_reach, activation.down_reach, strict=True))
+    return total
 
 
 def _prepared(activation: Activation) -> float | FastActivation:

@@ -22,7 +22,7 @@ EPSILON = 1e-9
 """Keeps the amplitude finite where the parameter is 0."""
 
 PIECE = 1 << 18
-"""Numbers that a thread of the fast form activates at once: enough to hide the calls, few enough for the caches."""
+"""Numbers that the fast form activates at once: enough to hide the calls, few enough for the caches."""
 
 SHORTEST = 1 << 15
 """Numbers of an input below which the plain form is as good."""
@@ -184,7 +184,7 @@ class FastActivation:
         out[: self.before] = self._plain(rows[: edge + self.before])[: self.before]
         out[length - self.after :] = self._plain(rows[length - edge - self.after :])[edge:]
         inner = length - edge
-        pieces = max(1, round(inner * channels / (PIECE * torch.get_num_threads())))
+        pieces = max(1, round(inner * channels / PIECE))
         size = -(-inner // pieces)
         for start in range(0, inner, size):
             stop = min(start + size, inner)

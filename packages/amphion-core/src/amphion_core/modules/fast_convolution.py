@@ -23,7 +23,7 @@ STEPS = (8, 7, 9, 11, 13)
 """Output tiles that are tried in this order; a tile and its dilation must have no common factor."""
 
 PIECE = 1 << 18
-"""Numbers of an output that a thread computes at once: enough to hide the calls, few enough for the caches."""
+"""Numbers of an output that are computed at once: enough to hide the calls, few enough for the caches."""
 
 _leaky_relu = torch.ops.aten.leaky_relu.out
 
@@ -221,7 +221,7 @@ class FastConvolution:
         """
         columns = target.columns + self.spread
         channels, width = source.data.shape[2], target.data.shape[2]
-        pieces = max(1, round(columns * self.step * max(channels, width) / (PIECE * torch.get_num_threads())))
+        pieces = max(1, round(columns * self.step * max(channels, width) / PIECE))
         size = -(-columns // pieces)
         for first in range(0, columns, size):
             self._piece(source, target, scratch, first - self.spread, min(size, columns - first), slope, add)

@@ -1,0 +1,78 @@
+import os
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from amphion_core.modules.threads import on_threads  # noqa: E402
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def names_of(jobs, seconds=0.0):
+    """Thread and room of each job."""
+    seen = {}
+
+    def work(job, room):
+        time.sleep(seconds)
+        seen[job] = (threading.current_thread().name, id(room))
+
+    on_threads(range(jobs), work, lambda: [])
+    return [seen[job] for job in range(jobs)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 7])
+def test_every_job_is_done_once_in_inference_mode(threads, jobs):
+    done = []
+    on_threads(range(jobs), lambda job, room: done.append((job, torch.is_inference_mode_enabled())), list)
+    assert sorted(done) == [(job, True) for job in range(jobs)]
+
+
+def test_each_thread_takes_neighbours_and_keeps_one_room(threads):
+    seen = names_of(7, seconds=0.01)
+    runs = [seen[0], *(b for a, b in pairwise(seen) if a != b)]
+    assert len(runs) == len(set(runs)) == threads
+
+
+def test_operations_inside_are_not_split_further_and_those_outside_are_as_before(threads):
+    inside = []
+    on_threads(range(threads), lambda job, room: inside.append(torch.get_num_threads()), list)
+    later = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert set(inside) == {1} and torch.get_num_threads() == threads and later == [threads]
+
+
+def test_an_error_of_a_job_comes_out(threads):
+    def work(job, room):
+        if job == 2:
+            raise ValueError("job 2 is bad")
+
+    with pytest.raises(ValueError, match="job 2 is bad"):
+        on_threads(range(4), work, list)
+    assert len(names_of(4)) == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_makes_threads_of_its_own():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        names_of(2)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if len(names_of(4)) == 4 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        torch.set_num_threads(before)
