@@ -117,13 +117,14 @@ def _distances(ref: NDArray[np.float64], est: NDArray[np.float64]) -> NDArray[np
     # |a|^2 - 2 a b + |b|^2 as one product, by blocks that stay in the cache.
     left = np.column_stack([-2.0 * ref, ref_power, np.ones(len(ref))])
     right = np.vstack([est.T, np.ones(len(est)), est_power])
-    # What is left of equal frames is rounding; as 0 it ties exactly, and ties go to the diagonal.
+    # What is left of equal frames is rounding, even below 0; as 0 it ties exactly, and ties go to the diagonal.
     rounding = 1e-14 * (ref_power.max() + est_power.max())
     distances = np.empty((len(ref), len(est)))
     for start in range(0, len(ref), 64):
         block = distances[start : start + 64]
         np.matmul(left[start : start + 64], right, out=block)
-        block *= block >= rounding
+        if block.min() < rounding:
+            block *= block >= rounding
         np.sqrt(block, out=block)
     return distances
 
