@@ -1,5 +1,7 @@
 """Networks of speakers: layouts of the public weights, numbers of the original, batches, clips without an output."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ from amphion_eval.models import catalogue
 from amphion_eval.models.clips import trimmed
 
 torch = pytest.importorskip("torch")
+with contextlib.suppress(ImportError):  # transformers imports it late: a test on `meta` would leave it constants there
+    import torchaudio  # noqa: F401
 
 pytestmark = pytest.mark.extra("speaker")
 
