@@ -37,12 +37,18 @@ def emilia(
     workers: Annotated[int, typer.Option(help="Processes; more than 1 is a pool. Same output.")] = 1,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, HOST:PORT.")] = None,
     device: Annotated[str, typer.Option(help="Of the networks: cpu or cuda:0.")] = "cpu",
-    gpus: Annotated[float, typer.Option(help="GPUs of one worker, fractions allowed.")] = 0.0,
+    gpus_per_actor: Annotated[
+        list[str] | None,
+        typer.Option(help="Share of a GPU of a Ray actor: 0.25 for each step with networks, or STEP=SHARE ..."),
+    ] = None,
+    stages: Annotated[str, typer.Option(help="':segment' stops there, 'transcribe:' goes on, ':' is all.")] = ":",
     time_limit: Annotated[float | None, typer.Option(help="Begin no more units after so many s.")] = None,
     work: Annotated[str | None, typer.Option(help="Folder for what is kept on disk meanwhile.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what other settings left in OUT.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print units, time, cost and disk; run nothing.")] = False,
     price: Annotated[float, typer.Option(help="Of a worker for an hour, for --plan.")] = 0.0,
+    cluster_gpus: Annotated[float, typer.Option(help="GPUs of the cluster, for --plan.")] = 0.0,
+    gpu_price: Annotated[float, typer.Option(help="Of one for an hour, for --plan.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make training data of recordings in the wild: find speech and speakers, cut, transcribe, rate, filter.
@@ -58,7 +64,9 @@ def emilia(
 
       amphion-data emilia podcasts data/podcasts --separate uvr --option uvr.path=UVR-MDX-NET-Inst_HQ_3.onnx
 
-      amphion-data emilia s3://bucket/talks s3://bucket/out --engine ray --address auto --device cuda:0 --gpus 0.25
+      amphion-data emilia podcasts data/podcasts --stages :segment
+
+      amphion-data emilia s3://b/talks s3://b/out --engine ray --address auto --device cuda:0 --gpus-per-actor 0.25
 
       amphion-data emilia podcasts data/podcasts --plan --workers 16 --price 0.4
     """
@@ -77,10 +85,14 @@ def emilia(
     if rates is not None:
         values["filter"] = {**dict(values.get("filter", {})), **_rates(rates)}
     settings = PipeSettings.parse(apply_overrides(values, set_ or []), where=str(config or "options"))
-    if plan:
-        from amphion_data.pipe.estimate import estimate
+    from amphion_data.pipe.steps import gpu_shares, parse_slice
 
-        found = estimate(source, out, settings, workers=workers, price=price)
+    shares = gpu_shares(_shares(gpus_per_actor or [], engine, device), settings, parse_slice(stages))
+    if plan:
+        from amphion_data.pipe.estimate import Cluster, estimate
+
+        cluster = Cluster(workers, price, cluster_gpus, gpu_price, shares)
+        found = estimate(source, out, settings, cluster=cluster, stages=stages)
         print(json.dumps(found.to_dict(), indent=1) if as_json else found.to_text())
         return
     from amphion_data.engines import make_engine
@@ -93,10 +105,11 @@ def emilia(
         settings,
         engine=worker,
         device=device,
-        gpus=gpus,
+        gpus=shares,
         time_limit=time_limit,
         work=work,
         overwrite=overwrite,
+        stages=stages,
     )
     print(json.dumps(report.to_dict(), indent=1) if as_json else report.to_text())
 
@@ -125,6 +138,32 @@ def _pair(item: str) -> tuple[tuple[str, str], str]:
     if not (sign and dot and stage and key):
         raise ValueError(f"--option takes STAGE.KEY=VALUE such as uvr.path=model.onnx, got {item!r}")
     return (stage, key), value
+
+
+def _shares(values: list[str], engine: str, device: str) -> float | dict[str, float]:
+    """Shares of a GPU: one for all steps with networks, or by the names of steps."""
+    on_gpu = device.startswith("cuda")
+    if engine == "ray" and on_gpu and not values:
+        raise ValueError("Ray shows its GPUs only to steps that ask for them; add --gpus-per-actor, such as 0.25")
+    if not values:
+        return 0.0
+    if engine != "ray":
+        raise ValueError(
+            f"--gpus-per-actor is for the actors of --engine ray; the workers of {engine} take the whole --device"
+        )
+    if device not in ("cuda", "cuda:0"):
+        raise ValueError(
+            f"--gpus-per-actor needs --device cuda:0, got {device}: the GPU that an actor has a share of is the first "
+            "that it sees"
+        )
+    try:
+        if len(values) == 1 and "=" not in values[0]:
+            return float(values[0])
+        return {name: float(share) for name, share in (value.split("=") for value in values)}
+    except ValueError:
+        raise ValueError(
+            f"--gpus-per-actor takes one share for all steps (0.25) or STEP=SHARE for some, got {' '.join(values)!r}"
+        ) from None
 
 
 def _rates(value: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The commands emilia and status."""
 
 import json
+import re
 
 import pytest
 import soundfile
@@ -51,3 +52,49 @@ def test_settings_come_from_a_file_and_faults_are_all_named(run, folder, tmp_pat
     assert "vdd" in str(error) and "format" in str(error)
     error = run("emilia", folder, tmp_path / "out", "--option", "path=x").exception
     assert "STAGE.KEY=VALUE" in str(error)
+
+
+def test_a_plan_counts_actors_and_what_each_step_takes(run, folder, tmp_path):
+    options = ("--engine", "ray", "--device", "cuda:0", "--plan", "--json", "--transcribe", "faster-whisper")
+    few = run("emilia", folder, tmp_path / "out", *CHEAP, *options, "--gpus-per-actor", "0.5")
+    assert "ask for 1 GPUs together, the cluster has 0" in str(few.exception)
+    more = ("--gpus-per-actor", "listen=0.25", "--gpus-per-actor", "recognise=0.5", "--cluster-gpus", 3)
+    price = ("--workers", 8, "--price", 0.1, "--gpu-price", 2)
+    found = json.loads(run("emilia", folder, tmp_path / "out", *CHEAP, *options, *more, *price).stdout)
+    assert found["actors"] == 4 and found["store_gb"] == pytest.approx(2 * 14 * 4 * 40_000 / 1e9)
+    assert list(found["steps"]) == ["standardise", "listen", "recognise", "write"]
+    assert sum(found["steps"].values()) == pytest.approx(found["work_hours"], abs=1e-5)
+    assert found["cost"] == pytest.approx(found["wall_hours"] * (8 * 0.1 + 3 * 2), rel=0.1)
+
+
+def test_a_run_in_two_parts_by_the_command_and_its_plan(run, folder, tmp_path):
+    out = tmp_path / "out"
+    first = run("emilia", folder, out, *CHEAP, "--stages", ":segment")
+    assert first.exit_code == 0 and "2 segments, 0 kept" in first.stdout
+    assert "segments of 1 kept" in run("status", out).stdout
+    plan = json.loads(run("emilia", folder, out, *CHEAP, "--stages", "transcribe:", "--plan", "--json").stdout)
+    assert plan["units_segmented"] == 1 and "listen" not in plan["steps"]
+    assert json.loads(run("emilia", folder, out, *CHEAP, "--plan", "--json").stdout)["steps"]["listen"] == 0
+    second = run("emilia", folder, out, *CHEAP, "--stages", "transcribe:")
+    assert second.exit_code == 0 and "2 segments, 2 kept" in second.stdout
+    assert "':segment' (stop after it)" in str(run("emilia", folder, out, *CHEAP, "--stages", "3:").exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--device", "cuda:0", "--gpus-per-actor", "0.5"), "is for the actors of --engine ray"),
+        (("--engine", "ray", "--device", "cuda:0"), "add --gpus-per-actor"),
+        (("--engine", "ray", "--gpus-per-actor", "0.5"), "needs --device cuda:0, got cpu"),
+        (("--engine", "ray", "--device", "cuda:0", "--gpus-per-actor", "half"), "got 'half'"),
+        (("--engine", "ray", "--device", "cuda:0", "--gpus-per-actor", "1.5"), "a share is up to 1, or a whole number"),
+        (("--engine", "ray", "--device", "cuda:0", "--gpus-per-actor", "write=1"), "the step 'write' takes no GPU"),
+        (
+            ("--engine", "ray", "--device", "cuda:0", "--gpus-per-actor", "standardise=1"),
+            r"those that do are listen, recognise \(and standardise",
+        ),
+    ],
+)
+def test_shares_of_gpus_that_can_t_be_given_are_refused_with_words(run, folder, tmp_path, options, words):
+    error = run("emilia", folder, tmp_path / "out", *CHEAP, *options).exception
+    assert isinstance(error, ValueError) and re.search(words, str(error)) and not (tmp_path / "out").exists()
