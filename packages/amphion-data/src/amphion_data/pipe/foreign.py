@@ -199,6 +199,10 @@ class Whisper:
                 f"no checkpoint {options.model!r} of Whisper here ({str(error).splitlines()[0]}); name its folder: "
                 "--option whisper.model=FOLDER; or take --transcribe given or none"
             ) from None
+        # Such as "<|en|>": 50259; checkpoints for English alone have none.
+        self._languages: dict[str, int] = getattr(self._model.generation_config, "lang_to_id", None) or {}
+        known = self._processor.tokenizer.get_vocab()
+        self._silence = next((known[name] for name in ("<|nospeech|>", "<|nocaptions|>") if name in known), None)
         self.options, self.device = options, device
         self.identity = f"whisper {library.__version__} {options.model} beam {options.beam}"
 
@@ -213,35 +217,45 @@ class Whisper:
         import torch
 
         features = self._processor(list(wavs), sampling_rate=RATE, return_tensors="pt").input_features.to(self.device)
+        found: list[Transcript | None] = []
         with torch.inference_mode():
-            languages, probabilities = self._languages(features)
-            found = []
-            for row in range(len(wavs)):
+            languages, probabilities, silent = self._first_look(features)
+            for row, language in enumerate(languages):
+                given = {"language": language} if self._languages else {}
                 out = self._model.generate(
                     features[row : row + 1],
-                    language=languages[row],
                     num_beams=self.options.beam,
                     return_dict_in_generate=True,
                     output_scores=True,
+                    **given,
                 )
                 text = self._processor.batch_decode(out.sequences, skip_special_tokens=True)[0]
-                scores = getattr(out, "sequences_scores", None)
-                score = None if scores is None else float(scores[0])
-                found.append(Transcript(text, languages[row], probabilities[row], score) if text.strip() else None)
+                heard = Transcript(text, language, probabilities[row], self._logprob(out), silent[row])
+                found.append(heard if text.strip() else None)
         return found
 
-    def _languages(self, features: Any) -> tuple[list[str], list[float | None]]:
+    def _logprob(self, out: Any) -> float:
+        """Mean over the tokens; a search in beams has it, a greedy one is asked for each token."""
+        scores = getattr(out, "sequences_scores", None)
+        if scores is not None:
+            return float(scores[0])
+        values = self._model.compute_transition_scores(out.sequences, out.scores, normalize_logits=True)[0]
+        return float(values[values.isfinite()].mean())
+
+    def _first_look(self, features: Any) -> tuple[list[str], list[float | None], list[float | None]]:
+        """Language, its probability, and that of nobody speaking, of each segment, from the first step."""
         import torch
 
-        if self.options.language is not None:
-            return [self.options.language] * len(features), [None] * len(features)
-        ids = self._model.generation_config.lang_to_id  # such as "<|en|>": 50259
         start = torch.full((len(features), 1), self._model.config.decoder_start_token_id, device=self.device)
         logits = self._model(features, decoder_input_ids=start).logits[:, -1]
-        names = list(ids)
-        shares = logits[:, [ids[name] for name in names]].softmax(dim=-1)
-        best = shares.max(dim=-1)
-        return [names[int(k)].strip("<|>") for k in best.indices], [float(v) for v in best.values]
+        silent: list[float | None] = [None] * len(features)
+        if self._silence is not None:
+            silent = [float(value) for value in logits.softmax(dim=-1)[:, self._silence]]
+        if self.options.language is not None or not self._languages:
+            return [self.options.language or "en"] * len(features), [None] * len(features), silent
+        names = list(self._languages)
+        best = logits[:, [self._languages[name] for name in names]].softmax(dim=-1).max(dim=-1)
+        return [names[int(k)].strip("<|>") for k in best.indices], [float(v) for v in best.values], silent
 
 
 def _any_demucs() -> bool:

@@ -156,12 +156,15 @@ class FasterWhisper:
     def _one(self, wav: Any) -> Transcript | None:
         options = self.options
         language, probability = options.language, None
-        if language is None:
+        if language is None and not self._model.model.is_multilingual:
+            language = "en"
+        elif language is None:
             language, probability, _ = self._model.detect_language(wav)
         segments, _ = self._model.transcribe(
             wav,
             language=language,
             beam_size=options.beam,
+            temperature=0.0,  # it would draw at random where it is not sure; such texts are dropped instead
             without_timestamps=not options.words,
             word_timestamps=options.words,
             condition_on_previous_text=False,
