@@ -324,3 +324,28 @@ def test_the_default_path_imports_neither_torch_nor_torchaudio_nor_torchcodec():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1,), (1000,), (2, 3000), (8, 500)])
+def test_flac_of_sixteen_bits_has_the_bytes_that_libsndfile_makes_of_floats(shape, dtype):
+    wav = np.random.default_rng(0).normal(0, 0.4, shape).clip(-1, 1).astype(dtype)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wav.T, 16_000, format="FLAC", subtype="PCM_16")
+    assert audio.encode(wav, 16_000, "flac") == buffer.getvalue()
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "AIFF"])
+def test_samples_of_sixteen_bits_are_those_that_libsndfile_gives(container):
+    whole = np.random.default_rng(0).integers(-32768, 32768, (4000, 3)).astype(np.int16)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, whole, 16_000, format=container, subtype="PCM_16")
+    wav, _ = audio.load(buffer.getvalue(), mono=False, start=0.05, duration=0.1)
+    np.testing.assert_array_equal(wav, whole[800:2400].T.astype(np.float32) / 32768)
+
+
+def test_peak_and_rms_are_those_of_the_check():
+    wav = np.random.default_rng(0).normal(0, 0.1, (2, 20_000)).astype(np.float32)
+    found = audio.check(wav, 16_000)
+    assert audio.peak_and_rms(wav) == (found.peak, found.rms)
+    assert audio.peak_and_rms(np.zeros(0, np.float32)) == (0.0, 0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from amphion_core.atomic import atomic_writer
 from amphion_core.containers import CHUNK_HEAD, cut_reason, sniff, stable_ogg, stable_wav
 from amphion_core.extras import MissingExtraError, require
-from amphion_core.levels import AudioCheck, check, loudness, normalize_loudness, trim_silence
+from amphion_core.levels import AudioCheck, check, loudness, normalize_loudness, peak_and_rms, trim_silence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +36,7 @@ __all__ = [
     "load",
     "loudness",
     "normalize_loudness",
+    "peak_and_rms",
     "resample",
     "save",
     "trim_silence",
@@ -202,12 +204,18 @@ def encode(
         raise ValueError(f"expected samples of shape (T,) or (C, T), at least one; got the shape {wav.shape}")
     if wav.ndim == 2 and wav.shape[0] > wav.shape[1]:
         raise ValueError(f"shape {wav.shape} has more channels than samples; channels come first: (C, T)")
-    if not np.isfinite(wav).all():
+    low, high = float(wav.min()), float(wav.max())  # nan where any sample is
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{np.count_nonzero(~np.isfinite(wav))} samples of {wav.size} are NaN or infinite")
     container, usual = FORMATS[format]
     subtype = subtype or usual
     if subtype not in ("FLOAT", "DOUBLE"):
-        wav = _clipped(wav)
+        wav = _clipped(wav, max(high, -low))
+    if format == "flac" and subtype == "PCM_16" and np.issubdtype(wav.dtype, np.floating):
+        # What libsndfile does, faster. Not for WAV, which it scales in another way.
+        wav = wav * wav.dtype.type(32768)
+        np.clip(np.rint(wav, out=wav), -32768, 32767, out=wav)
+        wav = wav.astype(np.int16)
     buffer = io.BytesIO()
     try:
         soundfile.write(buffer, wav.T, sample_rate, format=container, subtype=subtype)
@@ -341,7 +349,7 @@ def _decode(stream: BinaryIO, name: str, start: float, duration: float | None) -
                 wav = _read_blocks(file, None if duration is None else wanted + preroll)
                 claimed = wanted = len(wav)
             else:
-                wav = file.read(wanted + preroll, dtype="float32", always_2d=True)[preroll:]
+                wav = _read(file, wanted + preroll)[preroll:]
         except (soundfile.LibsndfileError, RuntimeError) as error:
             words = str(error).strip(" .:") or "the decoder gives no reason"
             raise AudioError(f"{name} can't be decoded to its end: {words}", "corrupt_audio") from None
@@ -349,6 +357,15 @@ def _decode(stream: BinaryIO, name: str, start: float, duration: float | None) -
     if len(wav) == 0 and wanted > 0:
         raise AudioError(f"{name} holds no samples that can be decoded", "corrupt_audio")
     return wav, rate, subtype
+
+
+def _read(file: Any, frames: int) -> Wav:
+    """(T, C) samples; those of 16 bits as whole numbers, which takes a third of the time and gives the same."""
+    if file.subtype != "PCM_16":
+        wav: Wav = file.read(frames, dtype="float32", always_2d=True)
+        return wav
+    whole: NDArray[np.int16] = file.read(frames, dtype="int16", always_2d=True)
+    return np.multiply(whole, np.float32(1 / 32768), dtype=np.float32)
 
 
 def _read_blocks(file: Any, wanted: int | None) -> Wav:
@@ -381,8 +398,7 @@ def _check_length(frames: int, claimed: int, rate: int, name: str) -> None:
         raise AudioError(f"{name} was cut: {lengths}", "truncated_audio")
 
 
-def _clipped(wav: Wav) -> Wav:
-    peak = float(np.abs(wav).max())
+def _clipped(wav: Wav, peak: float) -> Wav:
     if peak <= 1.0:
         return wav
     share = float(np.mean(np.abs(wav) > 1.0))

@@ -89,11 +89,11 @@ class Encoder:
             extra["source_rate"], rate = rate, self.settings.sample_rate
         self._bounds(wav.shape[-1] / rate)
         wav, gain, quiet = self._levelled(wav, rate)
-        levels = audio.check(wav, rate)
-        if levels.peak > 1:
-            warnings.append(f"clipped: the peak is {levels.peak:.3f}")
+        peak, rms = audio.peak_and_rms(wav)
+        if peak > 1:
+            warnings.append(f"clipped: the peak is {peak:.3f}")
         extra |= cut | gain
-        extra |= {"peak_db": round(_decibels(levels.peak), 2), "level_db": round(_decibels(levels.rms), 2)}
+        extra |= {"peak_db": round(_decibels(peak), 2), "level_db": round(_decibels(rms), 2)}
         if warnings := [*warnings, *quiet]:
             extra["warnings"] = warnings
         done = replace(row, audio="", duration=wav.shape[-1] / rate, sample_rate=rate, extra=extra)
