@@ -1,6 +1,7 @@
 """Parts of a stranger, cheap ones, that note in which process they are made and used."""
 
 import os
+import signal
 import uuid
 from pathlib import Path
 
@@ -15,12 +16,17 @@ class Probe:
 
     sample_rate = None
 
-    def __init__(self, name, folder, inner):
+    def __init__(self, name, folder, inner, deadly=0.0):
         self.name, self.folder, self.inner, self.identity = name, Path(folder), inner, f"probe {name}"
+        self.deadly = round(float(deadly) * 16_000)
         self._note("made")
 
     def speech(self, blocks):
+        """Ends its process at recordings of the deadly length."""
         self._note("used")
+        blocks = list(blocks)
+        if sum(block.size for block in blocks) == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
         return self.inner.speech(blocks)
 
     def score(self, clips):
@@ -37,7 +43,7 @@ class Probe:
 
 
 def make_vad(options, device):
-    return Probe("vad", options["folder"], make_energy({}, device))
+    return Probe("vad", options["folder"], make_energy({}, device), options.get("deadly", 0.0))
 
 
 def make_score(options, device):

@@ -188,17 +188,32 @@ def test_an_unknown_part_is_named_with_those_there_are(recordings, tmp_path):
         run_pipe(recordings, tmp_path / "out", PipeSettings(vad="silence"))
 
 
-def test_a_recording_that_ends_its_process_is_set_aside_and_costs_nothing_else(recordings, tmp_path, cheap):
+@pytest.mark.parametrize("step", ["standardise", "listen"])
+def test_a_recording_that_ends_its_process_is_set_aside_and_costs_nothing_else(recordings, tmp_path, cheap, step):
     settings = cheap(unit=30.0)
     from amphion_data.pipe.steps import Job, UnitWork
 
     unit = plan_units(recordings, settings).units[0]
+    name = f"tries/{unit.key}.json" if step == "standardise" else f"tries/{unit.key}.listen.json"
     deaths = {"run": "this", "tries": {"talk 0.wav": 4}}
-    open_store(tmp_path / "out").write(f"tries/{unit.key}.json", json.dumps(deaths).encode())
+    open_store(tmp_path / "out").write(name, json.dumps(deaths).encode())
     other = UnitWork(Job(settings, str(recordings), str(tmp_path / "other"), "this"))(unit)
     facts = UnitWork(Job(settings, str(recordings), str(tmp_path / "out"), "this"))(unit)
-    assert other["rows"] == 4 and facts["rows"] == 2
+    assert other["rows"] == 4 and facts["rows"] == 2 and facts["sources_used"] == 1
     assert [(d["audio"], d["reason"]) for d in facts["drops"]] == [("talk 0.wav", "quarantined")]
+    assert open_store(tmp_path / "out").names("tries") == []
+
+
+@pytest.mark.slow
+def test_a_recording_that_a_step_dies_of_is_found_out_and_the_others_of_its_unit_kept(
+    recordings, tmp_path, cheap, probes
+):
+    settings = cheap(vad="probe", options={"probe": {"folder": str(probes), "deadly": "2.5"}})
+    (recordings / "talk 5.wav").unlink()
+    wav, rate = soundfile.read(recordings / "talk 3.wav")
+    soundfile.write(recordings / "talk 3.wav", wav[: 2 * rate + rate // 2], rate)  # the deadly length
+    report = run_pipe(recordings, tmp_path / "out", settings, engine=make_engine("pool", workers=1, retries=6))
+    assert report.drops == {"quarantined": 1} and report.sources_used == 4 and report.kept == 8
 
 
 _PEAK = """

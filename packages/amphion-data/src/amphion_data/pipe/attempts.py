@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from amphion_core.data import Drop
@@ -36,14 +37,26 @@ class Attempts:
 
     def __init__(self, store: Store, run: str, step: str) -> None:
         self.store, self.run, self.step = store, run, step
+        self._tries: dict[str, int] = {}
+
+    @contextmanager
+    def on(self, unit: Unit) -> Iterator[None]:
+        """Work on the recordings of a unit; what ended well in the block has no share in later deaths."""
+        noted = json.loads(self.store.read(self._name(unit)) or b"{}")
+        self._tries = noted.get("tries", {}) if noted.get("run") == self.run else {}
+        yield
+        self._note(unit)
 
     def at(self, unit: Unit, source: str, work: Callable[[], FoundT]) -> FoundT | Drop:
         """What becomes of one recording; it is dropped where it fails each time, or ends its process each time.
 
+        One write for each: the note that it is begun also says that the one before has ended.
+
         Raises:
             OSError: the disk is full, or the like; not the recording's fault.
         """
-        deaths = self._begin(unit, source)
+        self._tries[source] = deaths = self._tries.get(source, 0) + 1
+        self._note(unit)
         if deaths > _DEATHS:
             detail = f"{deaths - 1} processes died while they worked on it; forget {self._name(unit)} to try again"
             return Drop(source, source, "quarantined", detail, "engine")
@@ -62,25 +75,15 @@ class Attempts:
                 log.exception("%s: attempt %d", source, attempt)
                 words = f"{type(error).__name__}: {error}, {attempt} times"
                 found = Drop(source, source, "stage_failed", words[:500], "stages")
-        self._end(unit, source)
+        del self._tries[source]
         return found
 
     def forget(self, unit: Unit) -> None:
         """Remove the notes of a unit that is done."""
         self.store.remove(self._name(unit))
 
-    def _begin(self, unit: Unit, source: str) -> int:
-        """Note that a recording is begun; returns how often it was begun in this run and not ended."""
-        noted = json.loads(self.store.read(self._name(unit)) or b"{}")
-        tries: dict[str, int] = noted.get("tries", {}) if noted.get("run") == self.run else {}
-        tries[source] = tries.get(source, 0) + 1
-        self.store.write(self._name(unit), json.dumps({"run": self.run, "tries": tries}).encode())
-        return tries[source]
-
-    def _end(self, unit: Unit, source: str) -> None:
-        noted = json.loads(self.store.read(self._name(unit)) or b"{}")
-        if noted.get("tries", {}).pop(source, None) is not None:
-            self.store.write(self._name(unit), json.dumps(noted).encode())
+    def _note(self, unit: Unit) -> None:
+        self.store.write(self._name(unit), json.dumps({"run": self.run, "tries": self._tries}).encode())
 
     def _name(self, unit: Unit) -> str:
         return f"tries/{unit.key}.json" if self.step == "standardise" else f"tries/{unit.key}.{self.step}.json"

@@ -114,8 +114,8 @@ class Standardise:
         return passage
 
     def _begin(self, passage: Passage) -> None:
-        pipeline = self.pipeline()
-        with passage.timed("standardise", self.job.gpus.get("standardise", 0.0)):
+        pipeline, gpus = self.pipeline(), self.job.gpus.get("standardise", 0.0)
+        with self.attempts.on(passage.unit), passage.timed("standardise", gpus):
             for source in passage.unit.sources:
                 found = self._sound(source, passage, passage.tally)
                 if isinstance(found, Drop):
@@ -128,7 +128,7 @@ class Standardise:
         """From segments that an earlier run has kept; what it has counted counts, the second decoding doesn't."""
         again, sounds = Tally(), {}
         own = Passage(passage.unit)
-        with own.timed("standardise", 0.0):
+        with self.attempts.on(passage.unit), own.timed("standardise", 0.0):
             for source in passage.unit.sources:
                 if source.name in segments["recordings"]:
                     held = segments["recordings"][source.name]
@@ -175,7 +175,7 @@ class Listen:
         """Cut the recordings of a unit."""
         if passage.facts is not None or passage.heard:
             return passage
-        with passage.timed("listen", self.job.gpus.get("listen", 0.0)):
+        with self.attempts.on(passage.unit), passage.timed("listen", self.job.gpus.get("listen", 0.0)):
             for name, sound in passage.sounds.items():
                 found = self.attempts.at(passage.unit, name, partial(self._one, name, sound, passage))
                 if isinstance(found, Drop):
