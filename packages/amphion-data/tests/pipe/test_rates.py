@@ -15,7 +15,7 @@ from amphion_data.cli import app
 from amphion_data.engines import make_engine, open_store
 from amphion_data.pipe import PipeSettings, run_pipe, status
 from amphion_data.pipe.corpus_pass import FIRST
-from amphion_data.pipe.rates import RateCounts, read_table, write_table
+from amphion_data.pipe.rates import RateCounts, count_rates, read_table, write_table
 
 
 def counted(rates, language="en"):
@@ -84,6 +84,33 @@ def test_the_command_makes_a_table_of_a_manifest_that_a_run_takes(tmp_path):
         CliRunner().invoke(app, ["emilia", str(tmp_path), str(tmp_path / "out"), "--rates", "nowhere.json"]).exception
     )
     assert "no table of rates at nowhere.json; 'amphion-data rates" in str(error)
+
+
+def test_rates_are_counted_of_what_prepare_and_emilia_wrote(tmp_path, speechlike, cheap):
+    from amphion_core.data import write_shards
+    from amphion_core.schema import Utterance
+
+    rows = [
+        Utterance(id=f"r{k:03d}", duration=2.0 + 0.01 * k, sample_rate=8000, text="eleven chars", language="en")
+        for k in range(60)
+    ]
+    for folder in ("prepared/train", "emilia/shards"):
+        write_shards(rows, _encode, tmp_path / folder, per_shard=25, progress=False)
+    found = [count_rates([tmp_path / name])[0].to_dict() for name in ("prepared", "emilia", "emilia/shards")]
+    assert found[0] == found[1] == found[2] and sum(found[0]["en"].values()) == 60
+    both, without = count_rates([tmp_path / "prepared", tmp_path / "emilia"])
+    assert both.bounds()["en"].rows == 120 and without == 0
+    with pytest.raises(FileNotFoundError):
+        count_rates([tmp_path / "nowhere"])
+
+
+def _encode(row):
+    """A row as a record with silence of its length."""
+    from amphion_core import audio
+    from amphion_core.data import Record
+
+    data = audio.encode(np.zeros(round(row.duration * 8000), np.float32), 8000, "flac")
+    return Record(row.id, {"flac": data, "json": (json.dumps(row.to_dict()) + "\n").encode()})
 
 
 def test_tables_that_are_none_are_refused(tmp_path):
@@ -182,6 +209,23 @@ def test_a_driver_that_is_killed_in_the_second_pass_leaves_whole_units_only(reco
         assert all(content(out)[name] == whole[name] for name in open_store(out).names("rated"))
     run(*arguments)
     assert kills >= 2 and content(out) == whole and not open_store(out).names("rate-leases")
+
+
+@pytest.mark.slow
+@pytest.mark.extra("ray")
+def test_both_passes_give_the_same_bytes_on_ray(recordings, tmp_path, cheap, monkeypatch):
+    import ray
+
+    settings = cheap(transcribe="given", unit=70.0, segment={"longest_gap": 0.5}, filter={"rates": "corpus"})
+    run_pipe(recordings, tmp_path / "one", settings)
+    if ray.is_initialized():
+        ray.shutdown()
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        run_pipe(recordings, tmp_path / "two", settings, engine=make_engine("ray", workers=2))
+    finally:
+        ray.shutdown()
+    assert content(tmp_path / "two") == content(tmp_path / "one")
 
 
 @pytest.mark.slow

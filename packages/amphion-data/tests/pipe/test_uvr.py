@@ -133,6 +133,15 @@ def test_faded_windows_are_the_plain_tiling_for_a_linear_time_invariant_network(
     assert seconds < 1 or np.abs(found - wav).max() > 0.01
 
 
+@pytest.mark.slow
+def test_faded_windows_are_the_plain_tiling_at_the_size_of_the_release_too():
+    wav = np.cumsum(noise(20 * 44_100), axis=1) * np.float32(0.002)
+    plain, soft = (UvrSeparator(UvrOptions(path="x", fade=f, batch=2), echo, "test") for f in (0, 1.0))
+    found = np.concatenate(list(soft.stream(blocks(wav, 400_000))), axis=1)
+    wanted = np.concatenate(list(plain.stream(blocks(wav, 400_000))), axis=1)
+    assert found.shape == wav.shape and np.abs(found - wanted).max() < 1e-4 < 0.01 < np.abs(found - wav).max()
+
+
 def test_batches_do_not_change_faded_windows(small):
     wav = noise(90_000)
     one, four = (UvrSeparator(UvrOptions(path="x", fade=0.5, batch=b), low_pass, "test") for b in (1, 4))
