@@ -47,6 +47,7 @@ def test_few_rows_keep_the_wide_bounds_and_unknown_languages_have_none():
     found = counts.bounds()
     assert found["en"][:2] == (0.04, 0.15) and not found["en"].measured and "eo" not in found
     assert counts.few() == {"en": 49, "eo": 3}
+    assert counts.bounds({"eo": (0.1, 0.2)})["eo"][:2] == (0.1, 0.2)
     counts.update(counted([0.08]).to_dict())
     assert counts.bounds()["en"].measured
 

@@ -52,20 +52,29 @@ class Rated:
     key: str
 
 
-def run_corpus_pass(store: Store, keys: Sequence[str], engine: Engine, *, cpus: float = 1.0, beat: float = 20.0) -> str:
+def run_corpus_pass(
+    store: Store,
+    keys: Sequence[str],
+    engine: Engine,
+    *,
+    own: Mapping[str, tuple[float, float]] | None = None,
+    cpus: float = 1.0,
+    beat: float = 20.0,
+) -> str:
     """Filter the rows of units that are all marked.
 
     Args:
         store: of the output.
         keys: of all units, in the order of the plan.
         engine: who works.
+        own: bounds of languages with too few rows, before those of the package.
         cpus: cores of one worker.
         beat: s between two signs of life of the leases.
 
     Returns:
         Why units could not be finished; empty where all are.
     """
-    bounds = _agreed(store, keys)
+    bounds = _agreed(store, keys, own or {})
     units = {unit.key: unit for unit in (Rated(key, _key(key, bounds)) for key in keys)}
     ledger, step = Ledger(store, _MARKS), Step("rates", partial(RateWork, store.address, bounds), cpus=cpus)
     errors: list[str] = []
@@ -79,23 +88,23 @@ def run_corpus_pass(store: Store, keys: Sequence[str], engine: Engine, *, cpus: 
     return f"{left} units did not pass the rates of the corpus: {'; '.join(errors[:3])}" if left else ""
 
 
-def _agreed(store: Store, keys: Iterable[str]) -> dict[str, list[float]]:
+def _agreed(store: Store, keys: Iterable[str], own: Mapping[str, tuple[float, float]]) -> dict[str, list[float]]:
     """The bounds of the rows of all units, kept in the output."""
     counts, ledger = RateCounts(), Ledger(store)
     for key in keys:
         counts.update((ledger.facts(key) or {}).get("rates", {}))
-    found = counts.bounds()
+    found = counts.bounds(own)
     for language, rows in counts.few().items():
         log.warning("%s: %d rows are too few for bounds of their own; %s", language, rows, _kept(found, language))
-    bounds = {language: [own.low, own.high] for language, own in found.items()}
-    sizes = {language: own.rows for language, own in found.items()}
+    bounds = {language: [bound.low, bound.high] for language, bound in found.items()}
+    sizes = {language: bound.rows for language, bound in found.items()}
     text = json.dumps({"bounds": bounds, "rows": sizes}, indent=1, ensure_ascii=False) + "\n"
     store.write(_TABLE, text.encode())
     return bounds
 
 
 def _kept(found: Mapping[str, RateBounds], language: str) -> str:
-    return "those of the package are kept" if language in found else "all are kept"
+    return "the wide ones are kept" if language in found else "all are kept"
 
 
 def _key(unit: str, bounds: Bounds) -> str:

@@ -52,7 +52,7 @@ class Estimate:
         work_hours: of one worker for what is left.
         wall_hours: with the cluster that was named, none of whose workers and actors waits.
         cost: of it, in the unit of the prices.
-        output_gb: at most, where everything is kept.
+        output_gb: at most, where everything is kept; with the rates of the corpus both passes keep theirs.
         scratch_gb: on the disk of each worker meanwhile, at most.
         measured: whether the speeds are those of this output.
         models: names of the parts.
@@ -184,7 +184,9 @@ def estimate(
         work_hours=round(sum(steps.values()), 6),
         wall_hours=round(wall, 6),
         cost=round(wall * (cluster.workers * cluster.price + cluster.gpus * cluster.gpu_price), 4),
-        output_gb=round(plan.seconds * _BITS[settings.format] / 8e9, 6),
+        output_gb=round(
+            plan.seconds * _BITS[settings.format] / 8e9 * (2 if settings.filter.rates == "corpus" else 1), 6
+        ),
         scratch_gb=round(sound_gb, 6),
         measured=measured,
         models=settings.stages() | {"embed": choose_embedder(settings.embed)},

@@ -67,17 +67,18 @@ class RateCounts:
         """JSON values: rows by language and bin."""
         return {name: {str(k): n for k, n in sorted(bins.items())} for name, bins in sorted(self._bins.items())}
 
-    def bounds(self) -> dict[str, RateBounds]:
+    def bounds(self, own: Mapping[str, tuple[float, float]] | None = None) -> dict[str, RateBounds]:
         """Of each language: 1.5 quartile distances of the log beyond its quartiles.
 
-        A language with fewer than `LEAST_ROWS` rows has those of the package, or is left out where these have none.
+        A language with fewer than `LEAST_ROWS` rows has its `own`, or those of the package, or is left out where there
+        are none.
         """
         found = {}
         for language, bins in sorted(self._bins.items()):
             rows = bins.total()
             if rows >= LEAST_ROWS:
                 found[language] = _bounds(bins, rows)
-            elif (wide := rate_bounds(language, {})) is not None:
+            elif (wide := rate_bounds(language, own or {})) is not None:
                 found[language] = RateBounds(*wide, math.nan, rows, False)
         return found
 

@@ -103,7 +103,7 @@ def run_pipe(
         return segments_report(store, marks, plan, time.monotonic() - began)
     keys = [unit.key for unit in plan.units]
     if settings.filter.rates == "corpus":
-        why = run_corpus_pass(store, keys, worker, cpus=cpus, beat=patience / 6)
+        why = run_corpus_pass(store, keys, worker, own=settings.filter.rate_bounds, cpus=cpus, beat=patience / 6)
         if why:
             raise WorkFailedError(f"{why}; run again to go on")
     forget_other_passes(store, keys if settings.filter.rates == "corpus" else [])
