@@ -87,9 +87,13 @@ class Passage:
 
     @contextmanager
     def timed(self, step: str, gpus: float) -> Iterator[None]:
-        """Note the time of a step, and where it ran."""
+        """Note the time of a step, and where it ran; a unit that fails in it begins anew, so its folder goes."""
         began = time.perf_counter()
-        yield
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
         before = self.steps.get(step, {}).get("seconds", 0.0)  # of the same step of an earlier run
         seconds = round(before + time.perf_counter() - began, 4)
         self.steps[step] = {"seconds": seconds, "gpus": gpus, "process": f"{platform.node()}:{os.getpid()}"}

@@ -26,14 +26,16 @@ class Samples:
     Args:
         path: of a raw file; None where they are in memory.
         parts: stretches in memory, each with the number of its first sample, sorted.
+        length: samples of the recording; None reads it from the file.
 
     Attributes:
         needed: stretches (first, behind the last) that may still be read; None for all.
     """
 
-    def __init__(self, path: Path | None, parts: Sequence[tuple[int, Wav]] = ()) -> None:
+    def __init__(self, path: Path | None, parts: Sequence[tuple[int, Wav]] = (), length: int | None = None) -> None:
         self.path = path
         self.parts = list(parts)
+        self.length = length
         self.needed: Sequence[tuple[int, int]] | None = None
 
     def read(self, first: int, last: int) -> Wav:
@@ -45,13 +47,8 @@ class Samples:
         count = max(0, last - first)
         if self.path is not None:
             return np.fromfile(self.path, np.float32, count, offset=4 * first)
-        place = bisect_right([start for start, _ in self.parts], first) - 1
-        if place < 0:
-            if not count:
-                return np.zeros(0, np.float32)
-            raise LookupError(f"samples {first} to {last} were not kept; the first that were is {self._first()}")
-        start, wav = self.parts[place]
-        return np.array(wav[first - start : first - start + count])
+        end = last if self.length is None else min(last, self.length)
+        return np.array(self._view(first, end)) if end > first else np.zeros(0, np.float32)
 
     def close(self) -> None:
         """Remove what is on disk."""
@@ -61,7 +58,10 @@ class Samples:
     def travelling(self) -> list[tuple[int, Wav]]:
         """The stretches that are needed; of a file they are views of its pages."""
         if self.path is None:
-            return self.parts if self.needed is None else [(a, self._view(a, b)) for a, b in self.needed]
+            if self.needed is None:
+                return self.parts
+            end = self.length
+            return [(a, self._view(a, b if end is None else min(b, end))) for a, b in self.needed]
         if not self.path.stat().st_size:
             return []
         whole = np.asarray(np.memmap(self.path, np.float32, "r"))
@@ -69,11 +69,11 @@ class Samples:
 
     def _view(self, first: int, last: int) -> Wav:
         place = bisect_right([start for start, _ in self.parts], first) - 1
-        start, wav = self.parts[place]
+        start, wav = self.parts[place] if place >= 0 else (first, np.zeros(0, np.float32))
+        if last - start > wav.size:
+            raise LookupError(f"samples {first} to {last} were not kept, {len(self.parts)} other stretches were")
         return wav[first - start : last - start]
 
-    def _first(self) -> str:
-        return str(self.parts[0][0]) if self.parts else "none"
-
     def __reduce__(self) -> tuple[Any, ...]:
-        return Samples, (None, self.travelling())
+        length = self.length if self.path is None else self.path.stat().st_size // 4
+        return Samples, (None, self.travelling(), length)

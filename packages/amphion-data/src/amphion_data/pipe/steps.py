@@ -107,10 +107,14 @@ class Standardise:
         passage = Passage(unit, scratch=Scratch(self.job.work))
         if segments is None and self.job.part == "second":
             raise ValueError(f"no segments of unit {unit.number} are kept; run --stages :segment first")
-        if segments is None:
-            self._begin(passage)
-        else:
-            self._go_on(passage, segments)
+        try:
+            if segments is None:
+                self._begin(passage)
+            else:
+                self._go_on(passage, segments)
+        except BaseException:
+            passage.close()
+            raise
         return passage
 
     def _begin(self, passage: Passage) -> None:
