@@ -2,7 +2,9 @@
 
 `--measure` runs the pipeline's own stages on a synthetic conversation of espeak voices (tests/pipe/conversation.py) and
 times every stage, and times the marks and leases on this disk; `--run OUT` takes the times that a real run has left in
-its output instead. The simulation then follows every unit of 30 minutes through the rules that the engines keep:
+its output instead. The simulation then follows every unit of 30 minutes through the rules that the engines keep; a
+worker takes a unit through all of its steps, as a process of the pool does, or on Ray the tasks and the share of the
+actors that work on one unit at a time:
 
 - a worker takes the next free unit; taking, marking and giving back cost the operations on the store that were timed,
   and the driver does them one after another (each driver serves as many workers as `--per-driver` says);
@@ -183,7 +185,9 @@ def measure():
 
 def read_run(out):
     """Seconds of each stage for a second of audio that a run has noted, and the seconds of audio."""
-    notes = [json.loads(path.read_text()) for path in sorted((Path(out) / "times").glob("*.json"))]
+    # Times lie beside marks of the same name; those of segments that were kept are in the times of their units.
+    names = sorted(path.name for path in (Path(out) / "units").glob("*.json"))
+    notes = [json.loads((Path(out) / "times" / name).read_text()) for name in names]
     if not notes:
         raise FileNotFoundError(f"{out} holds no times; it has to be the output of `amphion-data emilia`")
     audio = sum(note["seconds"] for note in notes)
