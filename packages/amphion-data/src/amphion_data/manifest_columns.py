@@ -30,6 +30,7 @@ from amphion_core.data.columns import Labels, Strings
 from amphion_core.data.expression import unknown_columns
 from amphion_core.data.index import probe
 from amphion_core.data.workers import end_with_parent
+from amphion_data.manifest_lines import Alike, read_alike
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -164,16 +165,104 @@ def read_piece(path: Path, start: int, end: int, wanted: Sequence[str] = ()) -> 
     data, start = _lines(path, start, end)
     breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     begins, ends = np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(data)]])
+    alike = None if wanted or not _is_text(data) else read_alike(data, begins, ends)
     with _uncollected():
-        rows, numbers, wrong = _parsed(data, len(begins))
-        table = _table(rows)
-        chosen = slice(None) if len(rows) == len(begins) else numbers
-        sizes = (ends - begins)[chosen].astype(np.int32)
-        piece = Piece(start + begins[chosen], sizes, Strings.of(table.get("id", ())))
-        piece.faults = [(start + int(begins[number]), words) for number, words in wrong]
-        _fill(piece, table, len(rows), frozenset(wanted))
-        del rows, table
+        if alike is None or 2 * len(alike.lines) < len(begins):
+            piece = _piece(data, begins, ends, frozenset(wanted))
+        else:
+            piece = _piece_of_alike(data, begins, ends, alike)
+            others = np.setdiff1d(np.arange(len(begins)), alike.lines, assume_unique=True)
+            if len(others):
+                piece = _merged(piece, _piece_of_some(data, begins[others], ends[others]))
+    piece.offsets += start
+    piece.faults = [(start + at, words) for at, words in piece.faults]
     return piece
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _piece(data: bytes, begins: NDArray[np.int64], ends: NDArray[np.int64], wanted: frozenset[str]) -> Piece:
+    """The rows of lines, by the JSON parser."""
+    rows, numbers, wrong = _parsed(data, len(begins))
+    table = _table(rows)
+    chosen = np.arange(len(begins)) if len(rows) == len(begins) else np.array(numbers, np.int64)
+    sizes = (ends - begins)[chosen].astype(np.int32)
+    piece = Piece(begins[chosen], sizes, Strings.of(table.get("id", ())))
+    piece.faults = [(int(begins[number]), words) for number, words in wrong]
+    _fill(piece, table, len(rows), wanted)
+    return piece
+
+
+def _piece_of_some(data: bytes, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Piece:
+    """The same of some of the lines."""
+    own = b"\n".join([data[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)])
+    breaks = np.cumsum(ends - begins + 1)
+    piece = _piece(own, breaks - (ends - begins + 1), breaks - 1, frozenset())
+    here = {int(old): int(new) for old, new in zip(breaks - (ends - begins + 1), begins, strict=True)}
+    piece.offsets = np.array([here[int(at)] for at in piece.offsets], np.int64)
+    piece.faults = [(here[at], words) for at, words in piece.faults]
+    return piece
+
+
+def _piece_of_alike(data: bytes, begins: NDArray[np.int64], ends: NDArray[np.int64], alike: Alike) -> Piece:
+    """The rows of lines that are alike."""
+    chosen = alike.lines
+    starts, stops = alike.texts["id"]
+    offsets = np.zeros(len(chosen) + 1, np.int64)
+    np.cumsum(stops - starts, out=offsets[1:])
+    ids = Strings(offsets, np.frombuffer(b"".join(_cut(data, starts, stops)), np.uint8))
+    piece = Piece(begins[chosen], (ends - begins)[chosen].astype(np.int32), ids)
+    piece.columns["characters"] = _characters(data, alike)
+    for texts, numbers, own in (
+        (alike.texts, alike.numbers, _OWN),
+        (alike.inner_texts, alike.inner_numbers, _OWN | {"characters"}),
+    ):
+        for name in sorted((texts.keys() | numbers.keys()) - own):
+            if name in piece.columns:
+                continue
+            if name in numbers:
+                piece.columns[name] = _narrow(numbers[name])
+            elif (labels := _labels(_cut(data, *texts[name]))) is not None:
+                piece.columns[name] = Labels(labels.codes, [word.decode() for word in labels.names])  # type: ignore
+            else:
+                piece.left.add(name)
+    return piece
+
+
+def _cut(data: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> list[bytes]:
+    return [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
+def _characters(data: bytes, alike: Alike) -> NDArray[np.int32]:
+    """Length of the texts: bytes but for those that go on with a letter of UTF-8."""
+    if "text" not in alike.texts:
+        return np.zeros(len(alike.lines), np.int32)
+    starts, ends = alike.texts["text"]
+    if data.isascii():
+        return (ends - starts).astype(np.int32)
+    more = np.concatenate([[0], np.cumsum((np.frombuffer(data, np.uint8) & 0xC0) == 0x80)])
+    lengths: NDArray[np.int64] = ends - starts - (more[ends] - more[starts])
+    return lengths.astype(np.int32)
+
+
+def _merged(alike: Piece, others: Piece) -> Piece:
+    """The rows of both in the order of the file."""
+    mixed = {name for name in alike.columns.keys() & others.columns.keys() if _kind(alike, name) != _kind(others, name)}
+    both = _joined([alike, others], left := alike.left | others.left | mixed)
+    order = np.argsort(both.offsets, kind="stable")
+    piece = Piece(both.offsets[order], both.sizes[order], both.ids.taken(order), left=left, faults=both.faults)
+    for name, column in both.columns.items():
+        piece.columns[name] = Labels(column.codes[order], column.names) if isinstance(column, Labels) else column[order]
+    return piece
+
+
+def _kind(piece: Piece, name: str) -> bool:
+    return isinstance(piece.columns[name], Labels)
 
 
 def _parsed(data: bytes, count: int) -> tuple[list[dict[str, Any]], list[int], list[tuple[int, str]]]:
@@ -288,10 +377,9 @@ def _add(piece: Piece, name: str, values: Sequence[Any], wanted: bool) -> None:
     complete = type(None) not in kinds
     kinds.discard(type(None))
     if kinds == {str}:
-        words = [word for word in dict.fromkeys(values) if word is not None]
-        if len(words) <= max(_LEAST, _FEW * len(values)):
-            places = {None: -1, **{word: place for place, word in enumerate(words)}}
-            piece.columns[name] = Labels(np.fromiter(map(places.__getitem__, values), np.int32, len(values)), words)
+        labels = _labels(values)
+        if labels is not None:
+            piece.columns[name] = labels
             return
     elif kinds and kinds <= {int, float}:
         with contextlib.suppress(OverflowError):
@@ -303,6 +391,15 @@ def _add(piece: Piece, name: str, values: Sequence[Any], wanted: bool) -> None:
             piece.texts[name] = list(values)
 
 
+def _labels(values: Sequence[Any]) -> Labels | None:
+    """Texts as labels; None where there are too many."""
+    words = [word for word in dict.fromkeys(values) if word is not None]
+    if len(words) > max(_LEAST, _FEW * len(values)):
+        return None
+    places = {None: -1, **{word: place for place, word in enumerate(words)}}
+    return Labels(np.fromiter(map(places.__getitem__, values), np.int32, len(values)), words)
+
+
 def _numbers(values: Sequence[float | None], whole: bool) -> NDArray[Any]:
     """Small whole numbers as such, all others as floating point, with nan for None.
 
@@ -311,14 +408,18 @@ def _numbers(values: Sequence[float | None], whole: bool) -> NDArray[Any]:
     """
     if whole:
         with contextlib.suppress(OverflowError):
-            found = np.fromiter(values, np.int64, len(values))  # type: ignore[arg-type]
-            if found.min() > -(2**31) and found.max() < 2**31:
-                return found.astype(np.int32)
+            return _narrow(np.fromiter(values, np.int64, len(values)))  # type: ignore[arg-type]
     return np.array(values, np.float64)
 
 
-def _joined(pieces: list[Piece]) -> Piece:
-    """All pieces as one; a column that is of two kinds in two pieces is left out."""
+def _narrow(values: NDArray[Any]) -> NDArray[Any]:
+    if values.dtype == np.int64 and values.size and values.min() > -(2**31) and values.max() < 2**31:
+        return values.astype(np.int32)
+    return values.astype(np.float64)
+
+
+def _joined(pieces: list[Piece], strange: frozenset[str] | set[str] = frozenset()) -> Piece:
+    """All pieces as one; a column that is of two kinds in two pieces is left out, and so are the `strange` ones."""
     lengths = [len(piece.offsets) for piece in pieces]
     whole = Piece(
         np.concatenate([piece.offsets for piece in pieces]),
@@ -328,7 +429,7 @@ def _joined(pieces: list[Piece]) -> Piece:
     )
     for piece in pieces:
         piece.ids = Strings.of([])
-    left = {name for piece in pieces for name in piece.left}
+    left = {name for piece in pieces for name in piece.left} | strange
     for name in sorted({name for piece in pieces for name in piece.columns} - left):
         parts = [piece.columns.pop(name, None) for piece in pieces]
         kinds = {type(part) for part in parts if part is not None}
