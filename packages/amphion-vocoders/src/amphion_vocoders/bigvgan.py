@@ -6,6 +6,7 @@ arXiv:2206.04658, and the configurations of its second version, 2024 (no tanh an
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
@@ -13,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from amphion_core.modules.anti_alias import AntiAliasedActivation, Snake
-from amphion_core.modules.convolution import same_padding, weight_norm
-from amphion_vocoders.residual_blocks import ResidualBlocks, Unit, upsampled
-from amphion_vocoders.upsampling import UpsamplingConfig
+from amphion_core.modules.convolution import weight_norm
+from amphion_vocoders.residual_blocks import Unit, dilated_convolutions
+from amphion_vocoders.upsampling import UpsamplingConfig, UpsamplingStage
 from amphion_vocoders.vocoder import ConvolutionalVocoder
 
 __all__ = ["BigVGAN", "BigVGANConfig"]
@@ -49,10 +50,8 @@ class BigVGAN(ConvolutionalVocoder[BigVGANConfig]):
     def __init__(self, config: BigVGANConfig) -> None:
         super().__init__(config)
         self.input = weight_norm(nn.Conv1d(config.mel.n_mels, config.channels, 7, padding=3))
-        self.stages = nn.ModuleList(
-            _Stage(config, config.channels // 2**number, rate, kernel)
-            for number, (rate, kernel) in enumerate(zip(config.rates, config.kernel_sizes, strict=True))
-        )
+        block = functools.partial(_PairBlock if config.block == 1 else _SingleBlock, config)
+        self.stages = nn.ModuleList(UpsamplingStage(config, number, block) for number in range(len(config.rates)))
         last = config.channels // 2 ** len(config.rates)
         self.activation = _activation(config, last)
         self.output = weight_norm(nn.Conv1d(last, 1, 7, padding=3, bias=config.final_bias))
@@ -88,33 +87,13 @@ class BigVGAN(ConvolutionalVocoder[BigVGANConfig]):
         return load_bigvgan(cls, source, args)
 
 
-class _Stage(nn.Module):
-    """One up-sampling and the mean of its residual blocks."""
-
-    def __init__(self, config: BigVGANConfig, channels: int, rate: int, kernel_size: int) -> None:
-        super().__init__()
-        half = channels // 2
-        padding = (kernel_size - rate) // 2
-        self.upsample = weight_norm(nn.ConvTranspose1d(channels, half, kernel_size, rate, padding))
-        kind = _PairBlock if config.block == 1 else _SingleBlock
-        self.blocks = ResidualBlocks(
-            kind(config, half, kernel, dilations)
-            for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = upsampled(self.upsample, x)  # (B, channels / 2, T * rate)
-        mean: Tensor = self.blocks(x)
-        return mean
-
-
 class _PairBlock(nn.Module):
     """Residual block 1: pairs of a dilated and a plain convolution, an activation before each."""
 
     def __init__(self, config: BigVGANConfig, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.dilated = _convolutions(channels, kernel_size, dilations)
-        self.plain = _convolutions(channels, kernel_size, (1,) * len(dilations))
+        self.dilated = dilated_convolutions(channels, kernel_size, dilations)
+        self.plain = dilated_convolutions(channels, kernel_size, (1,) * len(dilations))
         self.activations = nn.ModuleList(_activation(config, channels) for _ in range(2 * len(dilations)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,7 +114,7 @@ class _SingleBlock(nn.Module):
 
     def __init__(self, config: BigVGANConfig, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.dilated = _convolutions(channels, kernel_size, dilations)
+        self.dilated = dilated_convolutions(channels, kernel_size, dilations)
         self.activations = nn.ModuleList(_activation(config, channels) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,10 +129,3 @@ class _SingleBlock(nn.Module):
 
 def _activation(config: BigVGANConfig, channels: int) -> AntiAliasedActivation:
     return AntiAliasedActivation(Snake(channels, config.activation, config.log_scale))
-
-
-def _convolutions(channels: int, kernel_size: int, dilations: tuple[int, ...]) -> nn.ModuleList:
-    return nn.ModuleList(
-        weight_norm(nn.Conv1d(channels, channels, kernel_size, 1, same_padding(kernel_size, dilation), dilation))
-        for dilation in dilations
-    )

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from amphion_core.modules.convolution import same_padding, weight_norm
-from amphion_vocoders.residual_blocks import ResidualBlocks, Unit, upsampled
-from amphion_vocoders.upsampling import UpsamplingConfig
+from amphion_core.modules.convolution import weight_norm
+from amphion_vocoders.residual_blocks import Unit, dilated_convolutions
+from amphion_vocoders.upsampling import UpsamplingConfig, UpsamplingStage
 from amphion_vocoders.vocoder import ConvolutionalVocoder
 
 __all__ = ["HiFiGAN", "HiFiGANConfig", "PairBlock", "SingleBlock"]
@@ -37,17 +37,15 @@ class HiFiGAN(ConvolutionalVocoder[HiFiGANConfig]):
     def __init__(self, config: HiFiGANConfig) -> None:
         super().__init__(config)
         self.input = weight_norm(nn.Conv1d(config.mel.n_mels, config.channels, 7, padding=3))
-        self.stages = nn.ModuleList(
-            _Stage(config, config.channels // 2**number, rate, kernel)
-            for number, (rate, kernel) in enumerate(zip(config.rates, config.kernel_sizes, strict=True))
-        )
+        kind = PairBlock if config.block == 1 else SingleBlock
+        self.stages = nn.ModuleList(UpsamplingStage(config, number, kind) for number in range(len(config.rates)))
         self.output = weight_norm(nn.Conv1d(config.channels // 2 ** len(config.rates), 1, 7, padding=3))
 
     def forward(self, mel: Tensor) -> Tensor:
         """Waveforms (B, F * hop_length) in [-1, 1] of mels (B, n_mels, F)."""
         x = self.input(mel)  # (B, channels, F)
         for stage in self.stages:
-            x = stage(x)
+            x = stage(F.leaky_relu(x, SLOPE))
         wav: Tensor = self.output(F.leaky_relu(x, LAST_SLOPE))  # (B, 1, F * hop_length)
         return torch.tanh(wav).squeeze(1)
 
@@ -73,33 +71,13 @@ class HiFiGAN(ConvolutionalVocoder[HiFiGANConfig]):
         return load_hifigan(cls, source, args)
 
 
-class _Stage(nn.Module):
-    """One up-sampling and the mean of its residual blocks."""
-
-    def __init__(self, config: HiFiGANConfig, channels: int, rate: int, kernel_size: int) -> None:
-        super().__init__()
-        half = channels // 2
-        padding = (kernel_size - rate) // 2
-        self.upsample = weight_norm(nn.ConvTranspose1d(channels, half, kernel_size, rate, padding))
-        kind = PairBlock if config.block == 1 else SingleBlock
-        self.blocks = ResidualBlocks(
-            kind(half, kernel, dilations)
-            for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = upsampled(self.upsample, F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)
-        mean: Tensor = self.blocks(x)
-        return mean
-
-
 class PairBlock(nn.Module):
     """Residual block 1: pairs of a dilated and a plain convolution."""
 
     def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.dilated = _convolutions(channels, kernel_size, dilations)
-        self.plain = _convolutions(channels, kernel_size, (1,) * len(dilations))
+        self.dilated = dilated_convolutions(channels, kernel_size, dilations)
+        self.plain = dilated_convolutions(channels, kernel_size, (1,) * len(dilations))
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform (B, C, T); the same shape."""
@@ -118,7 +96,7 @@ class SingleBlock(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.dilated = _convolutions(channels, kernel_size, dilations)
+        self.dilated = dilated_convolutions(channels, kernel_size, dilations)
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform (B, C, T); the same shape."""
@@ -129,10 +107,3 @@ class SingleBlock(nn.Module):
     def units(self) -> list[Unit]:
         """Slope and convolution, one by one."""
         return [[(SLOPE, cast(nn.Conv1d, layer))] for layer in self.dilated]
-
-
-def _convolutions(channels: int, kernel_size: int, dilations: tuple[int, ...]) -> nn.ModuleList:
-    return nn.ModuleList(
-        weight_norm(nn.Conv1d(channels, channels, kernel_size, 1, same_padding(kernel_size, dilation), dilation))
-        for dilation in dilations
-    )

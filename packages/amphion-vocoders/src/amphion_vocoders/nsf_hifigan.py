@@ -18,10 +18,10 @@ from torch.nn import functional as F
 
 from amphion_core.modules.convolution import weight_norm
 from amphion_vocoders.hifigan import LAST_SLOPE, SLOPE, PairBlock, SingleBlock
-from amphion_vocoders.residual_blocks import ResidualBlocks, upsampled
+from amphion_vocoders.residual_blocks import upsampled
 from amphion_vocoders.sine_source import Excitation, SineSource
 from amphion_vocoders.synthesis import check_chunk, check_f0, check_mel, synthesize_batch, synthesize_stream
-from amphion_vocoders.upsampling import UpsamplingConfig
+from amphion_vocoders.upsampling import UpsamplingConfig, blocks_after, upsampling_layer
 from amphion_vocoders.vocoder import ConvolutionalVocoder
 
 __all__ = ["NsfHiFiGAN", "NsfHiFiGANConfig"]
@@ -202,22 +202,15 @@ class _Stage(nn.Module):
 
     def __init__(self, config: NsfHiFiGANConfig, number: int) -> None:
         super().__init__()
-        rate, kernel_size = config.rates[number], config.kernel_sizes[number]
-        channels = config.channels // 2**number
-        half = channels // 2
-        self.upsample = weight_norm(nn.ConvTranspose1d(channels, half, kernel_size, rate, (kernel_size - rate) // 2))
+        self.upsample = upsampling_layer(config, number)
         self.stride = 1  # samples of the source for one here
         for later in config.rates[number + 1 :]:
             self.stride *= later
         last = number == len(config.rates) - 1
         self.kernel_size = 1 if last else 2 * self.stride
         self.padding = 0 if last else self.stride // 2
-        self.source = nn.Conv1d(1, half, self.kernel_size, self.stride, self.padding)
-        kind = PairBlock if config.block == 1 else SingleBlock
-        self.blocks = ResidualBlocks(
-            kind(half, kernel, dilations)
-            for kernel, dilations in zip(config.block_kernel_sizes, config.block_dilations, strict=True)
-        )
+        self.source = nn.Conv1d(1, self.upsample.out_channels, self.kernel_size, self.stride, self.padding)
+        self.blocks = blocks_after(config, number, PairBlock if config.block == 1 else SingleBlock)
 
     def forward(self, x: Tensor, source: Tensor | None, samples: int) -> Tensor:
         x = upsampled(self.upsample, F.leaky_relu(x, SLOPE))  # (B, channels / 2, T * rate)

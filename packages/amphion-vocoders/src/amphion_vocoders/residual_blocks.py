@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from amphion_core.modules.anti_alias import AntiAliasedActivation, FastActivation
-from amphion_core.modules.convolution import WeightNorm
+from amphion_core.modules.convolution import WeightNorm, same_padding, weight_norm
 from amphion_core.modules.fast_convolution import (
     FastConvolution,
     Phases,
@@ -29,7 +29,7 @@ from amphion_core.modules.fast_convolution import (
 )
 from amphion_core.modules.threads import on_threads
 
-__all__ = ["Activation", "ResidualBlock", "ResidualBlocks", "Unit", "upsampled"]
+__all__ = ["Activation", "ResidualBlock", "ResidualBlocks", "Unit", "dilated_convolutions", "upsampled"]
 
 PART = 1 << 21
 """Numbers of an input that a thread takes through all blocks at once."""
@@ -254,6 +254,14 @@ def _prepared(activation: Activation) -> float | FastActivation:
 
 def _detached(bias: Tensor | None) -> Tensor | None:
     return None if bias is None else bias.detach()
+
+
+def dilated_convolutions(channels: int, kernel_size: int, dilations: tuple[int, ...]) -> nn.ModuleList:
+    """Convolutions (B, C, T) to the same shape, with weight norm."""
+    return nn.ModuleList(
+        weight_norm(nn.Conv1d(channels, channels, kernel_size, 1, same_padding(kernel_size, dilation), dilation))
+        for dilation in dilations
+    )
 
 
 def upsampled(layer: nn.ConvTranspose1d, x: Tensor) -> Tensor:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
+from torch import Tensor, nn
 
+from amphion_core.modules.convolution import weight_norm
+from amphion_vocoders.residual_blocks import ResidualBlocks, upsampled
 from amphion_vocoders.vocoder import MelVocoderConfig
 
-__all__ = ["UpsamplingConfig"]
+__all__ = ["UpsamplingConfig", "UpsamplingStage", "blocks_after", "upsampling_layer"]
+
+MakeBlock = Callable[[int, int, tuple[int, ...]], nn.Module]
+"""From channels, kernel size and dilations to a residual block."""
 
 
 class UpsamplingConfig(MelVocoderConfig):
@@ -71,3 +78,37 @@ class UpsamplingConfig(MelVocoderConfig):
         for rate, kernel in zip(reversed(self.rates), reversed(self.kernel_sizes), strict=True):
             reach = math.ceil((reach + block + kernel) / rate)
         return reach + 3  # of the first convolution
+
+
+class UpsamplingStage(nn.Module):
+    """One up-sampling and the mean of its residual blocks."""
+
+    def __init__(self, config: UpsamplingConfig, number: int, make: MakeBlock) -> None:
+        """Make the layers.
+
+        Args:
+            config: of the vocoder.
+            number: of the stage.
+            make: makes a residual block.
+        """
+        super().__init__()
+        self.upsample = upsampling_layer(config, number)
+        self.blocks = blocks_after(config, number, make)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """From (B, C, T) to (B, C / 2, T * rate)."""
+        mean: Tensor = self.blocks(upsampled(self.upsample, x))
+        return mean
+
+
+def upsampling_layer(config: UpsamplingConfig, number: int) -> nn.ConvTranspose1d:
+    """The transposed convolution of a stage, which halves the channels."""
+    rate, kernel_size, channels = config.rates[number], config.kernel_sizes[number], config.channels // 2**number
+    return weight_norm(nn.ConvTranspose1d(channels, channels // 2, kernel_size, rate, (kernel_size - rate) // 2))
+
+
+def blocks_after(config: UpsamplingConfig, number: int, make: MakeBlock) -> ResidualBlocks:
+    """The residual blocks of a stage."""
+    channels = config.channels // 2 ** (number + 1)
+    shapes = zip(config.block_kernel_sizes, config.block_dilations, strict=True)
+    return ResidualBlocks(make(channels, kernel_size, dilations) for kernel_size, dilations in shapes)
