@@ -140,8 +140,10 @@ def test_audio_folders_have_a_table_whose_files_are_there(make_set, tmp_path):
     assert "path: data/train/**" in card and "Licence of the data: not stated" in card
 
 
+@pytest.mark.extra("hf")
 def test_parquet_holds_the_files_and_says_what_its_columns_are(make_set, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow.parquet as parquet
+
     source = make_set()
     export(source, tmp_path / "out", LAYOUTS["parquet"], per_file=3, workers=1)
     files = sorted((tmp_path / "out" / "data").iterdir())

@@ -11,7 +11,10 @@ from amphion_data.manifest_columns import index_manifest
 from amphion_data.manifest_lines import read_alike
 
 WORDS = ("", "word", 'say "no"', "back\\slash", "tab\there", "ünï 新歌 😀", '{"id": "x"}', "1.5", " blank ", "\x7f")
-NUMBERS = (0, 1, -1, 7.25, -0.5, 0.1, 1e-7, 1e22, 123456789012345, 1234567890123456789, 2**31, -(2**31), 3.0, 12345678.90625, 0.30000000000000004)  # fmt: skip
+NUMBERS = (
+    *(0, 1, -1, 7.25, -0.5, 0.1, 1e-7, 1e22, 123456789012345, 1234567890123456789),
+    *(2**31, -(2**31), 3.0, 12345678.90625, 0.30000000000000004),
+)
 
 
 def lines_of(data):

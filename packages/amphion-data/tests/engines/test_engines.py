@@ -27,7 +27,7 @@ from steps import (
 
 from amphion_data.engines import InProcessEngine, ProcessPoolEngine, SetupError, Step, make_engine
 
-ray_only = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is an extra")
+ray_only = pytest.mark.extra("ray")
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,7 @@ import pytest
 from amphion_data.pipe.spans import RATE
 from amphion_data.pipe.vad import VadOptions, make_energy, make_silero, spans_of
 
-silero_only = pytest.mark.skipif(
-    any(__import__("importlib.util").util.find_spec(name) is None for name in ("silero_vad", "onnxruntime")),
-    reason="silero-vad or onnxruntime is not installed",
-)
+silero_only = pytest.mark.extra("vad")
 
 
 def blocks(wav, size):
