@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from posixpath import splitext
 
 __all__ = ["AUDIO_SUFFIXES", "clean_text", "first_entries", "is_audio", "is_hidden", "safe_path", "walk"]
 
@@ -33,12 +34,13 @@ def walk(root: Path) -> Iterator[str]:
 
 def is_hidden(path: str) -> bool:
     """Whether a path is one that systems and archivers leave behind: `.name`, `._name`, `__MACOSX/`."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(path).parts)
+    # Not by PurePosixPath, which takes ten times as long for each of millions of names.
+    return any(part == "__MACOSX" or (part.startswith(".") and part != ".") for part in path.split("/"))
 
 
 def is_audio(path: str) -> bool:
     """Whether a path ends like an audio file, in upper or lower case."""
-    return PurePosixPath(path).suffix.lower() in AUDIO_SUFFIXES
+    return splitext(path)[1].lower() in AUDIO_SUFFIXES
 
 
 def safe_path(stated: str, root: Path) -> str:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from posixpath import splitext
 from typing import Any
 
 from amphion_core.data import Drop
@@ -111,7 +112,8 @@ class _Finder:
         self.root = root
         self.names: dict[str, list[str]] = {}
         for path in audio:
-            for key in {path, _stem(path), PurePosixPath(path).name, PurePosixPath(path).stem}:
+            name = path.rpartition("/")[2]
+            for key in {path, _stem(path), name, _stem(name)}:
                 self.names.setdefault(key, []).append(path)
 
     def __call__(self, stated: str, folder: Path) -> str:
@@ -214,8 +216,9 @@ def _text_fault(text: object, require_text: bool) -> str:
 
 
 def _tables_in(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not is_hidden(p.name))
-    plain = [p for p in files if p.suffix.lower() in TABLE_SUFFIXES and p.suffix.lower() != ".json"]
+    found = [p for p in folder.iterdir() if splitext(p.name)[1].lower() in TABLE_SUFFIXES]
+    files = sorted(p for p in found if p.is_file() and not is_hidden(p.name))
+    plain = [p for p in files if p.suffix.lower() != ".json"]
     return plain + [p for p in files if p.suffix.lower() == ".json" and "manifest" in p.stem.lower()]
 
 
@@ -251,7 +254,7 @@ def _word(value: object) -> str | None:
 
 
 def _stem(path: str) -> str:
-    return path[: -len(PurePosixPath(path).suffix)] if is_audio(path) else path
+    return splitext(path)[0] if is_audio(path) else path
 
 
 FOLDER = Corpus(
