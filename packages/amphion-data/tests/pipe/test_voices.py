@@ -111,3 +111,16 @@ def test_a_strange_voice_is_dropped_with_its_reason_and_distance(tmp_path, cheap
         middle = (row.extra["start"] + row.extra["end"]) / 2
         assert [voice for a, b, voice in truth if a <= middle < b] == [0]
         assert row.extra["models"]["embed"] == "spectral 1"
+
+
+def test_plan_and_report_name_the_embedder_that_auto_stands_for(tmp_path, speechlike, cheap):
+    from amphion_data.pipe.embedding import choose_embedder
+    from amphion_data.pipe.estimate import estimate
+
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / "a.wav", speechlike([(1, 5)], 7.0), 16_000)
+    chosen, settings = choose_embedder("auto"), cheap(embed="auto", diarise="offline")
+    assert chosen in ("ge2e", "spectral")
+    assert estimate(tmp_path / "in", tmp_path / "out", settings).models["embed"] == chosen
+    report = run_pipe(tmp_path / "in", tmp_path / "out", settings)
+    assert f"({chosen}" in report.models["diarise"] and report.models["diarise"] in report.to_text()
