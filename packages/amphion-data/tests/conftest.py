@@ -26,6 +26,8 @@ EXTRAS = {
     "hf": ("pyarrow",),
 }
 """Modules that each extra brings, for the tests that are marked with it."""
+BESIDE = {"ray": ("test_ledger.py",)}
+"""Tests without a mark that run beside those of an extra: what it stands on."""
 
 
 def pytest_addoption(parser):
@@ -44,7 +46,9 @@ def pytest_collection_modifyitems(config, items):
         if missing and marker.args[0] != chosen:
             item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))
     if chosen:
-        kept = [item for item in items if (m := item.get_closest_marker("extra")) and m.args[0] == chosen]
+        marked = [(item, item.get_closest_marker("extra")) for item in items]
+        beside = BESIDE.get(chosen, ())
+        kept = [item for item, mark in marked if (mark and mark.args[0] == chosen) or item.path.name in beside]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
 

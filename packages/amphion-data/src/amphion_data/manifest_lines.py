@@ -79,8 +79,9 @@ def read_alike(data: bytes, begins: Places, ends: Places) -> Alike | None:
     quotes = np.flatnonzero(own == _QUOTE)
     first = np.searchsorted(quotes, begins)
     fits = np.diff(np.append(first, len(quotes))) == pattern.quotes
-    strange = np.flatnonzero((own == _BACKSLASH) | ((own < _BLANK) & (own != _NEWLINE)))
-    fits[np.searchsorted(begins, strange, side="right") - 1] = False
+    if b"\\" in data or np.count_nonzero(own < _BLANK) > len(begins) - 1:
+        strange = np.flatnonzero((own == _BACKSLASH) | ((own < _BLANK) & (own != _NEWLINE)))
+        fits[np.searchsorted(begins, strange, side="right") - 1] = False
     lines = np.flatnonzero(fits)
     places = quotes[first[lines][:, None] + np.arange(pattern.quotes)]  # (N, quotes)
     return _values(pattern, view, begins[lines], ends[lines], places, lines)
