@@ -166,6 +166,10 @@ NAMES = [
 ]
 
 
+if os.name == "nt":  # has no such names
+    NAMES = [name for name in NAMES if len(name) < 150 and not set(name) & set('<>:"|?*\n')]
+
+
 def test_names_of_all_kinds_come_through_and_come_back(run, speechlike):
     wav = speechlike([(1.0, 5.0)], 7.0, rate=8000)
     _, rows, drops = run({name: (wav, 8000) for name in NAMES})
