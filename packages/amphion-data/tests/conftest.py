@@ -31,7 +31,10 @@ BESIDE = {"ray": ("test_ledger.py",)}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--extra", choices=list(EXTRAS), help="only the tests of this extra, none of them skipped for it")
+    with contextlib.suppress(ValueError):  # another package's tests run in the same process and have it too
+        parser.addoption(
+            "--extra", choices=list(EXTRAS), help="only the tests of this extra, none of them skipped for it"
+        )
 
 
 def pytest_configure(config):
@@ -39,9 +42,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    chosen = config.getoption("--extra", None)
+    chosen, here = config.getoption("--extra", None), Path(__file__).parent
     for item in items:
-        marker = item.get_closest_marker("extra")
+        marker = item.get_closest_marker("extra") if here in item.path.parents else None
         missing = [name for name in EXTRAS[marker.args[0]] if find_spec(name) is None] if marker else []
         if missing and marker.args[0] != chosen:
             item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))

@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config, items):
     chosen = config.getoption("--extra", None)
     for item in items:
         marker = item.get_closest_marker("extra")
-        missing = [name for name in EXTRAS[marker.args[0]] if find_spec(name) is None] if marker else []
+        missing = [name for name in EXTRAS.get(marker.args[0], ()) if find_spec(name) is None] if marker else []
         if missing and marker.args[0] != chosen:
             item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))
     if chosen:
