@@ -88,6 +88,17 @@ class Trace:
         return (*(value if isinstance(value, tuple) else (value,)), os.getpid())
 
 
+class Slow:
+    """Adds its process to the value, after a while."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __call__(self, value):
+        time.sleep(self.seconds)
+        return (*value, os.getpid())
+
+
 class Enlarge:
     """Makes a value of so many bytes; notes that the unit is begun."""
 

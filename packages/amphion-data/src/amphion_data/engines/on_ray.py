@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import math
 import os
-import pickle
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic
 
 from amphion_core.extras import require
 from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
@@ -30,6 +29,15 @@ _CRASHES = 5
 
 
 @dataclass
+class _Actor:
+    """One that keeps the models of a step: how many units it has, and whether its models are made."""
+
+    handle: Any
+    load: int = 0
+    ready: bool = False
+
+
+@dataclass
 class _Flight(Generic[UnitT]):
     """A unit on its way: the group of steps that it is in, and what it takes from one to the next."""
 
@@ -38,7 +46,7 @@ class _Flight(Generic[UnitT]):
     crashes: int = 0
     group: int = 0
     value: Any = None
-    actor: int | None = None
+    actor: _Actor | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     began: float = 0.0
 
@@ -105,7 +113,7 @@ class _Run(Generic[UnitT]):
     """One run: the groups of steps, the actors, what is in flight.
 
     Neighbouring steps without a GPU are one group, a task; each step with one is a group of its own, in actors. A unit
-    is sent from group to group: its value stays on the cluster, the driver sees a note of its size and times.
+    is sent from group to group: its value stays on the cluster, the driver sees its size and times.
     """
 
     def __init__(self, engine: RayEngine, steps: Sequence[Step]) -> None:
@@ -117,9 +125,8 @@ class _Run(Generic[UnitT]):
             self.groups += [(step,) for step in own] if on_gpu else [own]
         self.shares = sum(group[0].gpus for group in self.groups)
         self.task, self.maker = self.ray.remote(_run_group), self.ray.remote(_make_group)
-        self.actors: dict[int, list[Any]] = {}
-        self.loads: dict[int, list[int]] = {}
-        self.making: list[Any] = []
+        self.actors: dict[int, list[_Actor]] = {}
+        self.making: dict[Any, _Actor | None] = {}
         self.largest = 0  # bytes of the largest value that went from one group to the next
 
     def outcomes(self, units: Iterator[UnitT]) -> Iterator[Outcome[UnitT]]:
@@ -168,6 +175,11 @@ class _Run(Generic[UnitT]):
         store = float(held.get("object_store_memory", math.inf))
         return max(1, min(cores + 2 * actors, int(min(store, 2.0**60) / (4 * self.largest))))
 
+    def _size(self, value: Any) -> int:
+        """Bytes of a value on the cluster; 1 of one that is too small to lie in the store."""
+        known = self.ray.experimental.get_object_locations([value]).get(value, {})
+        return max(1, int(known.get("object_size") or 0))
+
     def _check_gpus(self) -> None:
         gpus = self._gpus()
         if 0 < gpus < self.shares:
@@ -187,27 +199,34 @@ class _Run(Generic[UnitT]):
             if step.gpus <= 0:
                 continue
             wanted = max(1, math.floor(gpus / self.shares + 1e-9))
-            have, loads = self.actors.setdefault(number, []), self.loads.setdefault(number, [])
+            have = self.actors.setdefault(number, [])
             while len(have) < wanted:
                 # No cores are reserved: on a small cluster actors that hold them would leave none for the tasks, and
-                # both would wait for each other.
+                # both would wait for each other. Ray makes none again by itself: it would wait for a GPU that is gone.
                 share = step.gpus if gpus else 0
-                actor = self.ray.remote(_Keeper).options(num_cpus=0, num_gpus=share, max_restarts=-1)
-                have.append(actor.remote(group))
-                loads.append(0)
-                self.making.append(have[-1].make.remote())
+                actor = _Actor(self.ray.remote(_Keeper).options(num_cpus=0, num_gpus=share).remote(group))
+                have.append(actor)
+                self.making[actor.handle.make.remote()] = actor
+
+    def _forget(self, actor: _Actor) -> None:
+        """Give up an actor that was lost; another one takes its place when there is room for it."""
+        for have in self.actors.values():
+            if actor in have:
+                have.remove(actor)
+        self.ray.kill(actor.handle)
 
     def _make_later_groups(self) -> None:
         """Begin to make the functions of later tasks, so that what is missing is said early."""
         for number, group in enumerate(self.groups):
             if number and group[0].gpus <= 0:
-                self.making.append(self.maker.options(max_retries=0).remote(self.token, number, group))
+                self.making[self.maker.options(max_retries=0).remote(self.token, number, group)] = None
 
     def _check_making(self) -> None:
         if not self.making:
             return
-        made, self.making = self.ray.wait(self.making, num_returns=len(self.making), timeout=0)
+        made, _ = self.ray.wait(list(self.making), num_returns=len(self.making), timeout=0)
         for ref in made:
+            actor = self.making.pop(ref)
             try:
                 self.ray.get(ref)
             except self.ray.exceptions.RayTaskError as error:
@@ -216,26 +235,32 @@ class _Run(Generic[UnitT]):
                 log.warning("a step could not be made: %s", error)  # its units will say so too
             except self.ray.exceptions.RayError as error:
                 log.warning("a process that made a step was lost: %s", error)
+                if actor is not None:
+                    self._forget(actor)
+                continue
+            if actor is not None:
+                actor.ready = True
 
     def _submit(self, flight: _Flight[UnitT]) -> Any:
-        """Send a unit into its next group; returns the reference of the note on it."""
+        """Send a unit into its next group; returns the reference of its times."""
         number = flight.group
         group = self.groups[number]
         if group[0].gpus > 0:
-            loads = self.loads[number]
-            flight.actor = loads.index(min(loads))
-            loads[flight.actor] += 1
-            work = self.actors[number][flight.actor].work.options(num_returns=2, name=group[0].name)
-            note, flight.value = work.remote(flight.value)
+            have = self.actors[number]
+            # One that is not made yet may wait for a GPU that never comes.
+            flight.actor = min([actor for actor in have if actor.ready] or have, key=lambda actor: actor.load)
+            flight.actor.load += 1
+            work = flight.actor.handle.work.options(num_returns=2, name=group[0].name)
+            times, flight.value = work.remote(flight.value)
         else:
             cpus = max(step.cpus for step in group)
             task = self.task.options(num_cpus=cpus, max_retries=0, name=group[0].name, num_returns=2)
-            note, flight.value = task.remote(self.token, number, group, flight.value)
-        return note
+            times, flight.value = task.remote(self.token, number, group, flight.value)
+        return times
 
     def _land(self, flight: _Flight[UnitT]) -> None:
         if flight.actor is not None:
-            self.loads[flight.group][flight.actor] -= 1
+            flight.actor.load -= 1
 
     def _outcome(
         self,
@@ -251,11 +276,10 @@ class _Run(Generic[UnitT]):
             if late:
                 self.ray.cancel(ref, force=flight.actor is None, recursive=True)
                 raise TimeoutError(f"no result within {self.engine.unit_timeout:g} s")
-            note = self.ray.get(ref)
-            flight.seconds |= note.seconds
+            flight.seconds |= self.ray.get(ref)
             flight.actor = None
             if flight.group + 1 < len(self.groups):
-                self.largest = max(self.largest, note.size)
+                self.largest = max(self.largest, self._size(flight.value))
                 flight.group += 1
                 flying[self._submit(flight)] = flight
                 return None
@@ -268,6 +292,8 @@ class _Run(Generic[UnitT]):
         except (self.ray.exceptions.RayError, TimeoutError) as error:
             # The process or the machine is gone, or a value with it; most often that is not the unit's fault.
             flight.crashes += 1
+            if flight.actor is not None and isinstance(error, self.ray.exceptions.RayActorError):
+                self._forget(flight.actor)
             words, limit = f"{type(error).__name__}: {error}"[-2000:], flight.crashes > _CRASHES
         else:
             attempts = 1 + flight.failures + flight.crashes
@@ -280,18 +306,6 @@ class _Run(Generic[UnitT]):
         return None
 
 
-class _Note(NamedTuple):
-    """What the driver sees of a value.
-
-    Attributes:
-        seconds: of each step.
-        size: bytes of the value.
-    """
-
-    seconds: dict[str, float]
-    size: int
-
-
 class _Keeper:
     """An actor that keeps the models of a step."""
 
@@ -301,8 +315,10 @@ class _Keeper:
     def make(self) -> None:
         self.runner.make()
 
-    def work(self, value: Any) -> tuple[_Note, Any]:
-        return _noted(self.runner, value)
+    def work(self, value: Any) -> tuple[dict[str, float], Any]:
+        """The seconds of the step, which the driver sees, and the value, which it does not."""
+        value, seconds = self.runner(value)
+        return seconds, value
 
 
 _runners: dict[tuple[str, int], Runner] = {}
@@ -321,17 +337,6 @@ def _make_group(token: str, number: int, group: Sequence[Step]) -> None:
     _runner(token, number, group).make()
 
 
-def _run_group(token: str, number: int, group: Sequence[Step], value: Any) -> tuple[_Note, Any]:
-    return _noted(_runner(token, number, group), value)
-
-
-def _noted(runner: Runner, value: Any) -> tuple[_Note, Any]:
-    result, seconds = runner(value)
-    return _Note(seconds, _size(result)), result
-
-
-def _size(value: Any) -> int:
-    """Bytes of a value on its way; its arrays are not copied to find out."""
-    sizes: list[int] = []
-    own = pickle.dumps(value, protocol=5, buffer_callback=lambda buffer: sizes.append(buffer.raw().nbytes))
-    return len(own) + sum(sizes)
+def _run_group(token: str, number: int, group: Sequence[Step], value: Any) -> tuple[dict[str, float], Any]:
+    value, seconds = _runner(token, number, group)(value)
+    return seconds, value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -81,11 +81,11 @@ class Job:
     gpus: Mapping[str, float] = field(default_factory=dict)
     part: Slice = "all"
 
-    def pipeline(self, step: str, kinds: Collection[str] | None = None) -> Pipeline:
+    def pipeline(self, step: str) -> Pipeline:
         """The stages of a step, their models loaded."""
         # Where shares are given, a step without one gets no GPU from the cluster.
         device = self.device if not self.gpus or self.gpus.get(step) else "cpu"
-        return Pipeline(self.settings, self.folder, device, _KINDS[step] if kinds is None else kinds)
+        return Pipeline(self.settings, self.folder, device, _KINDS[step])
 
 
 class Standardise:
