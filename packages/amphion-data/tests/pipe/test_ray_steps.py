@@ -46,15 +46,18 @@ def test_networks_run_in_actors_that_make_them_once_and_the_bytes_are_those_of_o
     ray.init(num_cpus=2, num_gpus=1, runtime_env=environment, **more)  # the GPU is only said to be there
     try:
         report = run_pipe(recordings, tmp_path / "two", settings, engine=make_engine("ray"), gpus=0.5)
+        noted = [path.name.split("-")[:3] for path in probes.iterdir()]
+        for stages in (":segment", "transcribe:"):
+            run_pipe(recordings, tmp_path / "parts", settings, engine=make_engine("ray"), gpus=0.5, stages=stages)
     finally:
         ray.shutdown()
+    assert content(tmp_path / "parts") == content(tmp_path / "one")
     assert report.kept == 16 and content(tmp_path / "two") == content(tmp_path / "one")
     steps = [json.loads(path.read_text())["steps"] for path in (tmp_path / "two" / "times").iterdir()]
     ran = {name: {own[name]["process"].split(":")[1] for own in steps} for name in steps[0]}
     assert len(steps) == 5 and list(ran) == ["standardise", "listen", "recognise", "write"]
     assert len(ran["listen"]) == len(ran["recognise"]) == 1 and ran["listen"] != ran["recognise"]
     assert not (ran["listen"] | ran["recognise"]) & (ran["standardise"] | ran["write"])
-    noted = [path.name.split("-")[:3] for path in probes.iterdir()]
     for name, step in (("vad", "listen"), ("score", "recognise")):
         assert [pid for what, kind, pid in noted if (what, kind) == ("made", name)] == list(ran[step])
         used = [pid for what, kind, pid in noted if (what, kind) == ("used", name)]

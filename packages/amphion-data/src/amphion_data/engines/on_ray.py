@@ -182,6 +182,8 @@ class _Run(Generic[UnitT]):
 
     def _check_gpus(self) -> None:
         gpus = self._gpus()
+        if self.shares and not gpus:
+            log.warning("the cluster has no GPU; each step that asks for one runs in one actor without")
         if 0 < gpus < self.shares:
             raise SetupError(
                 f"the steps ask for {self.shares:g} GPUs together, the cluster has {gpus:g}, so one of them would wait "
