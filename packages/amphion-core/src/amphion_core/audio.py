@@ -29,8 +29,10 @@ __all__ = [
     "AudioCheck",
     "AudioError",
     "AudioInfo",
+    "Decoded",
     "MissingAudioError",
     "check",
+    "decode",
     "encode",
     "info",
     "load",
@@ -107,6 +109,22 @@ class AudioInfo(NamedTuple):
     duration: float
 
 
+class Decoded(NamedTuple):
+    """Samples of a file.
+
+    Attributes:
+        wav: (T,), or (C, T) where the channels were kept.
+        sample_rate: Hz.
+        format: container, such as `WAV`.
+        subtype: encoding, such as `PCM_16`.
+    """
+
+    wav: Wav
+    sample_rate: int
+    format: str
+    subtype: str
+
+
 def load(
     source: str | Path | bytes,
     *,
@@ -132,22 +150,29 @@ def load(
         MissingAudioError: there is no such file.
         ValueError: `start` lies beyond the end, or an argument is negative.
     """
+    wav, rate, _, _ = decode(source, mono=mono, start=start, duration=duration)
+    if sample_rate is not None and sample_rate != rate:
+        return resample(wav, rate, sample_rate), sample_rate
+    return wav, rate
+
+
+def decode(
+    source: str | Path | bytes, *, mono: bool = True, start: float = 0.0, duration: float | None = None
+) -> Decoded:
+    """Read samples and say what they were in; arguments and errors as for `load`."""
     if start < 0 or (duration is not None and duration < 0):
         raise ValueError(f"start and duration must not be negative, got {start} s and {duration} s")
     name = _name(source)
     with _opened(source) as stream:
         _check_whole(stream, name)
         try:
-            wav, rate, subtype = _decode(stream, name, start, duration)
+            wav, rate, container, subtype = _decode(stream, name, start, duration)
         except _ForeignFormatError as error:
-            wav, rate, subtype = _decode_container(source, name, error.kind, start, duration)
+            wav, rate, container, subtype = _decode_container(source, name, error.kind, start, duration)
     if subtype in ("FLOAT", "DOUBLE") and not np.isfinite(wav).all():
         bad = int(np.count_nonzero(~np.isfinite(wav)))
         raise AudioError(f"{name} holds {bad} samples that are NaN or infinite, of {wav.size}", "not_finite")
-    wav = np.ascontiguousarray(_mean(wav) if mono else wav.T)
-    if sample_rate is not None and sample_rate != rate:
-        return resample(wav, rate, sample_rate), sample_rate
-    return wav, rate
+    return Decoded(np.ascontiguousarray(_mean(wav) if mono else wav.T), rate, container, subtype)
 
 
 def info(source: str | Path | bytes) -> AudioInfo:
@@ -163,7 +188,7 @@ def info(source: str | Path | bytes) -> AudioInfo:
         try:
             file = _open(stream, name)
         except _ForeignFormatError as error:
-            wav, rate, subtype = _decode_container(source, name, error.kind, 0.0, None)
+            wav, rate, _, subtype = _decode_container(source, name, error.kind, 0.0, None)
             return AudioInfo(len(wav), rate, wav.shape[1], error.kind.upper(), subtype, len(wav) / rate)
         with file:
             claimed, rate = file.frames, file.samplerate
@@ -330,11 +355,11 @@ def _open(stream: BinaryIO, name: str) -> Any:
         raise AudioError(f"{name} {kind} ({words})") from None
 
 
-def _decode(stream: BinaryIO, name: str, start: float, duration: float | None) -> tuple[Wav, int, str]:
+def _decode(stream: BinaryIO, name: str, start: float, duration: float | None) -> tuple[Wav, int, str, str]:
     import soundfile
 
     with _open(stream, name) as file:
-        rate, claimed, subtype = file.samplerate, file.frames, file.subtype
+        rate, claimed, container, subtype = file.samplerate, file.frames, file.format, file.subtype
         first = round(start * rate)
         wanted = claimed - first if duration is None else min(round(duration * rate), claimed - first)
         if claimed == 0:
@@ -356,7 +381,7 @@ def _decode(stream: BinaryIO, name: str, start: float, duration: float | None) -
     _check_length(len(wav), wanted, rate, name)
     if len(wav) == 0 and wanted > 0:
         raise AudioError(f"{name} holds no samples that can be decoded", "corrupt_audio")
-    return wav, rate, subtype
+    return wav, rate, container, subtype
 
 
 def _read(file: Any, frames: int) -> Wav:
@@ -408,7 +433,7 @@ def _clipped(wav: Wav, peak: float) -> Wav:
 
 def _decode_container(
     source: str | Path | bytes, name: str, kind: str, start: float, duration: float | None
-) -> tuple[Wav, int, str]:
+) -> tuple[Wav, int, str, str]:
     try:
         decoders = require("torchcodec.decoders", "amphion-core[torchcodec]")
     except (MissingExtraError, RuntimeError, OSError) as error:
@@ -421,4 +446,4 @@ def _decode_container(
         samples = decoder.get_samples_played_in_range(start, stop)
     except (RuntimeError, ValueError, OSError) as error:
         raise AudioError(f"{name} ({kind}) can't be decoded: {error}", "unsupported_audio") from None
-    return samples.data.numpy().T.astype(np.float32), int(samples.sample_rate), kind.upper()
+    return samples.data.numpy().T.astype(np.float32), int(samples.sample_rate), kind.upper(), kind.upper()

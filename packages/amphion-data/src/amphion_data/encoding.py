@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from amphion_data.settings import PrepareSettings
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from amphion_core.audio import Decoded
 
     Wav = NDArray[np.float32]
 
@@ -75,15 +76,14 @@ class Encoder:
         from amphion_core import audio
 
         place = place_of(self.root, row)
-        wav, rate = self._decoded(row, place)
-        container, encoding = _header(place.source)
+        wav, rate, container, encoding = self._decoded(row, place)
         stated = row.duration if place.duration is None else place.duration
         warnings = [*row.extra.get("warnings", ()), *_duration_warning(stated, wav.shape[-1] / rate, container)]
         if not _same_container(row.audio, container):
             warnings.append(f"container: {container} in a file named {Path(row.audio).suffix}")
         extra: dict[str, Any] = {**public_extra(row), "source": row.audio}
         channels = 1 if wav.ndim == 1 else wav.shape[0]
-        wav, cut = self._trimmed(self._sound(wav), rate, place.start)
+        wav, cut = self._trimmed(self._sound(wav, encoding), rate, place.start)
         if self.settings.sample_rate not in (None, rate):
             wav = audio.resample(wav, rate, self.settings.sample_rate, quality="VHQ")
             extra["source_rate"], rate = rate, self.settings.sample_rate
@@ -103,23 +103,24 @@ class Encoder:
             data = audio.encode(wav, rate, self.settings.format, subtype=self._subtype(encoding))
         return Record(row.id, {self.settings.format: data, "json": (done.to_json() + "\n").encode()})
 
-    def _decoded(self, row: Utterance, place: Place) -> tuple[Wav, int]:
+    def _decoded(self, row: Utterance, place: Place) -> Decoded:
         """Samples of the place, of one channel where the corpus says that only this one holds the voice."""
         from amphion_core import audio
 
         channel = row.extra.get("channel")
         mono = self.settings.mono and channel is None
         try:
-            wav, rate = audio.load(place.source, mono=mono, start=place.start, duration=place.duration)
+            decoded = audio.decode(place.source, mono=mono, start=place.start, duration=place.duration)
         except audio.AudioError:
             raise
         except ValueError as error:  # a stretch that begins behind the end
             raise _RowDropError("bad_row", str(error)) from None
+        wav = decoded.wav
         if wav.shape[-1] == 0:
             raise _RowDropError("empty_audio", f"no samples from {place.start:.3f} s on")
         if channel is not None and wav.ndim == 2:
             wav = wav[min(int(channel), wav.shape[0] - 1)]
-        return (wav[0] if wav.ndim == 2 and wav.shape[0] == 1 else wav), rate
+        return decoded._replace(wav=wav[0] if wav.ndim == 2 and wav.shape[0] == 1 else wav)
 
     def _unchanged(self, place: Place, container: str, encoding: str, channels: int, extra: Mapping[str, Any]) -> bool:
         """Whether the source's own bytes can be kept: a lossy format must not be encoded twice without need."""
@@ -127,12 +128,12 @@ class Encoder:
         changed = "source_rate" in extra or self.settings.trim or extra.get("gain_db") or place.duration is not None
         return same and not changed and not (self.settings.mono and channels > 1)
 
-    def _sound(self, wav: Wav) -> Wav:
-        """The samples, if there is sound in them."""
-        low, high = float(wav.min()), float(wav.max())  # nan where any sample is
-        if not (math.isfinite(low) and math.isfinite(high)):
+    def _sound(self, wav: Wav, encoding: str) -> Wav:
+        """The samples, if there is sound in them; whole numbers are always finite."""
+        whole = encoding.startswith("PCM_")
+        if not whole and not (math.isfinite(float(wav.min())) and math.isfinite(float(wav.max()))):
             raise _RowDropError("not_finite", "samples that are NaN or infinite")
-        if low == high == 0:
+        if not wav.any():
             raise _RowDropError("silent_audio", "all samples are zero")
         return wav
 
@@ -189,17 +190,6 @@ def _duration_warning(stated: float, decoded: float, container: str) -> list[str
     if difference > max(0.1 * decoded, padding):
         raise _RowDropError("duration_mismatch", f"the corpus states {stated:.3f} s, the audio has {decoded:.3f} s")
     return [f"duration_differs: {stated:.3f} s stated, {decoded:.3f} s decoded"]
-
-
-def _header(source: Path | bytes) -> tuple[str, str]:
-    """Container and encoding of a file that was decoded, such as `WAV` and `PCM_16`."""
-    import soundfile
-
-    try:
-        found = soundfile.info(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except soundfile.LibsndfileError:  # what another decoder read, such as m4a
-        return "", ""
-    return found.format, found.subtype
 
 
 def _same_container(path: str, container: str) -> bool:
