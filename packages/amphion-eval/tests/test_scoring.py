@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -35,6 +38,22 @@ def test_result_does_not_depend_on_workers(folders):
     pairs = find_pairs(*folders)[0]
     alone, together = (score(pairs, QUICK, f0="dio", workers=workers) for workers in (1, 2))
     assert alone.to_json() == together.to_json()
+
+
+@pytest.mark.slow
+def test_result_does_not_depend_on_the_threads_of_blas(folders):
+    # A library takes the number when it is loaded, so each has a process of its own.
+    script = (
+        "import sys; from amphion_eval import score; from amphion_eval.pairing import find_pairs\n"
+        "metrics = ['f0_pearson_hz', 'energy_pearson_db', 'mcd', 'mstft', 'si_sdr', 'stoi', 'ltas_distance']\n"
+        "print(score(find_pairs(*sys.argv[1:])[0], metrics, f0='dio', align='cut', workers=1).to_json())"
+    )
+    found = []
+    for threads in "12":
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", script, *map(str, folders)]
+        found.append(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amphion_eval.sums import inner
 from amphion_eval.values import Rate, Undefined
 
 __all__ = [
@@ -252,8 +253,8 @@ def pearson(reference: ArrayLike, estimate: ArrayLike) -> float:
     if any(np.ptp(x) <= 1e-12 * np.max(np.abs(x)) for x in (ref, est)):
         return Undefined("a contour does not vary, so there is no correlation")
     ref, est = ref - ref.mean(), est - est.mean()
-    ref, est = ref / np.linalg.norm(ref), est / np.linalg.norm(est)
-    return float(np.clip(ref @ est, -1.0, 1.0))
+    ref, est = (x / np.sqrt(inner(x, x)) for x in (ref, est))
+    return float(np.clip(inner(ref, est), -1.0, 1.0))
 
 
 def _correlation(ref: NDArray[np.float64], est: NDArray[np.float64]) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amphion_eval.sums import inner
 from amphion_eval.values import Undefined
 
 __all__ = [
@@ -134,7 +135,8 @@ def resolution_distances(
 
 def _distances(ref: NDArray[np.float64], est: NDArray[np.float64], resolution: Resolution) -> tuple[float, float]:
     ref_magnitude, est_magnitude = (magnitude_stft(wav, resolution, floor=_FLOOR) for wav in (ref, est))
-    convergence = np.linalg.norm(ref_magnitude - est_magnitude) / np.linalg.norm(ref_magnitude)
+    difference = ref_magnitude - est_magnitude
+    convergence = np.sqrt(inner(difference, difference) / inner(ref_magnitude, ref_magnitude))
     return float(convergence), float(np.mean(np.abs(np.log(ref_magnitude / est_magnitude))))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amphion_eval.sums import inner
 from amphion_eval.values import Undefined
 
 __all__ = ["delay", "si_sdr", "si_snr"]
@@ -35,9 +36,9 @@ def si_sdr(reference: ArrayLike, estimate: ArrayLike) -> float:
     for name, wav in (("reference", ref), ("estimate", est)):
         if not wav.any():
             return Undefined(f"the {name} is silent: every sample is 0")
-    target = (est @ ref) / (ref @ ref) * ref
+    target = inner(est, ref) / inner(ref, ref) * ref
     error = est - target
-    signal, noise = float(target @ target), float(error @ error)
+    signal, noise = inner(target, target), inner(error, error)
     if noise == 0.0 or np.array_equal(ref, est):
         return float("inf")
     return float(10.0 * np.log10(signal / noise)) if signal > 0.0 else float("-inf")
