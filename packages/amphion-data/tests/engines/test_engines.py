@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -146,8 +147,6 @@ def test_a_killed_driver_leaves_whole_files_only_and_a_second_run_makes_the_same
 
 @pytest.mark.slow
 def test_workers_that_are_killed_at_random_lose_and_double_nothing(tmp_path):
-    import threading
-
     engine, generator = ProcessPoolEngine(3, retries=5), random.Random(0)
     stop = threading.Event()
 
@@ -204,6 +203,33 @@ def test_what_waits_in_front_of_an_actor_does_not_fill_the_store(cluster, tmp_pa
 
 @ray_only
 @pytest.mark.slow
+def test_units_on_their_way_go_on_while_the_next_one_is_waited_for(cluster, tmp_path):
+    def units():
+        yield from range(3)
+        for _ in range(600):  # another driver holds the next one until this one has brought its own to their end
+            if len(list(tmp_path.glob("ended-*"))) == 3:
+                yield 3
+                return
+            threading.Event().wait(0.1)
+        raise TimeoutError("the units on their way did not go on")
+
+    made = [Step("large", Recipe(Enlarge, tmp_path, 1000)), Step("slow", Recipe(Shrink, tmp_path, 0.3), gpus=1.0)]
+    assert sorted(outcome.value for outcome in make_engine("ray").run(made, units())) == [0, 1, 2, 3]
+
+
+@ray_only
+@pytest.mark.slow
+def test_what_the_units_raise_ends_the_run(cluster):
+    def units():
+        yield 1
+        raise OSError("the list of units is gone")
+
+    with pytest.raises(OSError, match="the list of units is gone"):
+        list(make_engine("ray").run([Step("square", Recipe(Square))], units()))
+
+
+@ray_only
+@pytest.mark.slow
 def test_more_gpus_than_there_are_is_said_at_once(cluster):
     made = [Step("one", Recipe(Square), gpus=0.5), Step("two", Recipe(Square), gpus=1.0)]
     with pytest.raises(SetupError, match=r"ask for 1\.5 GPUs together, the cluster has 1"):
@@ -232,8 +258,6 @@ def _title(process):
 @ray_only
 @pytest.mark.slow
 def test_workers_of_ray_that_are_killed_lose_and_double_nothing(cluster, tmp_path):
-    import threading
-
     import psutil
 
     stop, generator, killed = threading.Event(), random.Random(1), []

@@ -156,9 +156,8 @@ class Leases:
                 else:
                     held.append(unit)
             waiting = held
-            if not waiting or not wait:
+            if not waiting or not wait or self._stop.wait(min(self.beat, 5.0)):
                 return
-            self._stop.wait(min(self.beat, 5.0))
 
     def _forget_done(self, units: set[str], ledger: Ledger) -> None:
         """Remove leases on finished units: whoever finished them was killed before it could give them back."""

@@ -13,11 +13,12 @@ import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any, Generic
 
 from amphion_core.extras import require
 from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
+from amphion_data.engines.feed import Feed
 
 __all__ = ["RayEngine"]
 
@@ -90,10 +91,12 @@ class RayEngine(Engine):
     def run(self, steps: Sequence[Step], units: Iterable[UnitT]) -> Iterator[Outcome[UnitT]]:
         """See `Engine.run`."""
         started = self._start()
+        feed = Feed(iter(units))
         try:
             run: _Run[UnitT] = _Run(self, steps)
-            yield from run.outcomes(iter(units))
+            yield from run.outcomes(feed)
         finally:
+            feed.close()
             if started:
                 self.ray.shutdown()
 
@@ -129,7 +132,7 @@ class _Run(Generic[UnitT]):
         self.making: dict[Any, _Actor | None] = {}
         self.largest = 0  # bytes of the largest value that went from one group to the next
 
-    def outcomes(self, units: Iterator[UnitT]) -> Iterator[Outcome[UnitT]]:
+    def outcomes(self, units: Feed[UnitT]) -> Iterator[Outcome[UnitT]]:
         """Outcomes as units end; no more are begun than the cluster can work on."""
         again: deque[_Flight[UnitT]] = deque()
         flying: dict[Any, _Flight[UnitT]] = {}
@@ -138,14 +141,17 @@ class _Run(Generic[UnitT]):
         while True:
             self._grow()
             while len(flying) < self._room():
-                following = [again.popleft()] if again else [_Flight(unit) for unit in islice(units, 1)]
+                following = [again.popleft()] if again else [_Flight(unit) for unit in units.take()]
                 if not following:
                     break
                 flight = following[0]
                 flight.begin()
                 flying[self._submit(flight)] = flight
             if not flying:
-                return
+                if units.ended:
+                    return
+                self._check_making()
+                continue
             ready, _ = self.ray.wait(list(flying), num_returns=1, timeout=_WAIT)
             self._check_making()
             late = [ref for ref, f in flying.items() if time.monotonic() - f.began > self.engine.unit_timeout]
