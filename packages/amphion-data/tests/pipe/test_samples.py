@@ -93,3 +93,28 @@ def test_the_folder_of_a_unit_goes_with_it_also_where_a_step_fails(tmp_path, spe
     with pytest.raises(WorkFailedError, match="no list of start, end and text"):
         run_pipe(source, tmp_path / "given", cheap(transcribe="given", language="en"), work=str(work))
     assert not list(work.iterdir())
+
+
+@pytest.mark.parametrize("separate", ["none", "probe"])
+def test_a_unit_whose_every_step_runs_elsewhere_leaves_the_same_bytes(tmp_path, speechlike, cheap, probes, separate):
+    from amphion_data.engines import open_store
+    from amphion_data.pipe import plan_units
+    from amphion_data.pipe.steps import Job, UnitWork, unit_steps
+
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        wav = speechlike([(1.0, 5.0 + number), (9.0, 10.0), (12.0, 17.0)], 18.0, seed=number)
+        soundfile.write(tmp_path / "in" / f"{number}.wav", wav, 16_000)
+    settings = cheap(separate=separate, options={"probe": {"folder": str(probes)}})
+    (unit,) = plan_units(tmp_path / "in", settings).units
+    facts = UnitWork(Job(settings, str(tmp_path / "in"), str(tmp_path / "here"), "run"))(unit)
+    job = Job(settings, str(tmp_path / "in"), str(tmp_path / "there"), "run", work=str(tmp_path))
+    value = unit
+    for step in unit_steps(job):
+        value, _, _ = journey(step.make()(journey(value)[0]))  # what it read lies in files that go with it
+        assert not list(tmp_path.glob("amphion-emilia-*"))
+    assert value == facts and facts["rows"] == 6
+    here, there = open_store(tmp_path / "here"), open_store(tmp_path / "there")
+    names = [name for name in here.names() if not name.startswith("times/")]
+    assert names == [name for name in there.names() if not name.startswith("times/")]
+    assert all(here.read(name) == there.read(name) for name in names)
