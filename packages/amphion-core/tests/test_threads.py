@@ -1,7 +1,6 @@
 import os
 import threading
 import time
-from itertools import pairwise
 
 import pytest
 
@@ -37,10 +36,28 @@ def test_every_job_is_done_once_in_inference_mode(threads, jobs):
     assert sorted(done) == [(job, True) for job in range(jobs)]
 
 
-def test_each_thread_takes_neighbours_and_keeps_one_room(threads):
+def test_each_thread_keeps_one_room(threads):
     seen = names_of(7, seconds=0.01)
-    runs = [seen[0], *(b for a, b in pairwise(seen) if a != b)]
-    assert len(runs) == len(set(runs)) == threads
+    assert len(set(seen)) == len({name for name, _ in seen}) == threads
+
+
+def test_a_thread_that_is_held_up_leaves_the_rest_to_the_others():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    held, done = threading.Event(), []
+
+    def work(job, room):
+        if job == 0:
+            assert held.wait(60)
+        done.append(job)
+        if len(done) == 6:
+            held.set()
+
+    try:
+        on_threads(range(7), work, list)
+    finally:
+        torch.set_num_threads(before)
+    assert done == [1, 2, 3, 4, 5, 6, 0]
 
 
 def test_operations_inside_are_not_split_further_and_those_outside_are_as_before(threads):

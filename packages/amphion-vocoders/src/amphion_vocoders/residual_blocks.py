@@ -31,7 +31,7 @@ from amphion_core.modules.threads import on_threads
 
 __all__ = ["Activation", "ResidualBlock", "ResidualBlocks", "Unit", "dilated_convolutions", "upsampled"]
 
-PART = 1 << 21
+PART = 1 << 19
 """Numbers of an input that a thread takes through all blocks at once."""
 
 SHORTEST = 1 << 16
@@ -109,17 +109,20 @@ class _PreparedBlocks:
         for units in blocks:
             layers = [layer for unit in units for _, layer in unit]
             channels, taps = layers[0].in_channels, layers[0].kernel_size[0]
-            step = FastConvolution.step_for(tuple(layer.dilation[0] for layer in layers))
+            dilations = tuple(layer.dilation[0] for layer in layers)
+            smooth = any(not isinstance(activation, float) for unit in units for activation, _ in unit)
+            # Periodic activations let rounding grow, so there it is not made more for speed.
+            step = FastConvolution.step_for(dilations, longest=13 if smooth else 14)
             fast = step is not None and FastConvolution.cost(channels, taps, step) < GAIN * direct_cost(channels, taps)
             made.append(_FastBlock(units, cast(int, step)) if fast else _DirectBlock(units))
-            worthwhile |= fast or any(not isinstance(activation, float) for unit in units for activation, _ in unit)
+            worthwhile |= fast or smooth
         return cls(made) if worthwhile else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """The mean, (B, C, T)."""
         mean = x.new_empty(x.shape[0], x.shape[2], x.shape[1])  # (B, T, C)
         batch, channels, length = x.shape
-        size = max(PART // channels, 16 * self.reach)  # what is done twice at the edges must stay little
+        size = max(PART // channels, 32 * self.reach)  # what is done twice at the edges must stay little
         parts = max(1, round(length / size), math.ceil(torch.get_num_threads() / batch))
         edges = [length * number // parts for number in range(parts + 1)]
         jobs = [(number, start, stop) for number in range(batch) for start, stop in pairwise(edges)]

@@ -19,7 +19,7 @@ from torch import Tensor
 __all__ = ["FastConvolution", "Phases", "Scratch", "bilinear_algorithm", "direct_cost", "is_plain_inference"]
 
 REAL_POINTS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-STEPS = (8, 7, 9, 11, 13)
+STEPS = (14, 8, 7, 9, 11, 13)
 """Output tiles that are tried in this order; a tile and its dilation must have no common factor."""
 
 PIECE = 1 << 18
@@ -193,9 +193,15 @@ class FastConvolution:
         self.margin = max(*reach, self.spread) + self.spread + 1
 
     @staticmethod
-    def step_for(dilations: tuple[int, ...]) -> int | None:
-        """A step that all dilations allow; None where there is none."""
-        return next((step for step in STEPS if all(math.gcd(step, d) == 1 for d in dilations)), None)
+    def step_for(dilations: tuple[int, ...], longest: int = STEPS[0]) -> int | None:
+        """A step that all dilations allow; None where there is none.
+
+        Args:
+            dilations: of the convolutions that go one after the other.
+            longest: steps above it are left out; longer ones multiply less and round a little more.
+        """
+        fit = (step for step in STEPS if step <= longest and all(math.gcd(step, d) == 1 for d in dilations))
+        return next(fit, None)
 
     @staticmethod
     def cost(channels: int, taps: int, step: int) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -25,7 +26,7 @@ def on_threads(jobs: Sequence[JobT], work: Callable[[JobT, RoomT], None], make_r
     """Do jobs that do not depend on one another, on as many threads as torch has for one operation.
 
     Args:
-        jobs: each thread does a run of neighbours; a single one is done here, its operations split as ever.
+        jobs: whichever thread is free takes the next; a single one is done here, its operations split as ever.
         work: does one; in inference mode.
         make_room: makes what a thread keeps from one of its jobs to the next.
 
@@ -33,18 +34,22 @@ def on_threads(jobs: Sequence[JobT], work: Callable[[JobT, RoomT], None], make_r
         Exception: the first one of a job.
     """
     threads = min(torch.get_num_threads(), len(jobs))
+    waiting = deque(jobs)
 
-    def share(thread: int) -> None:
+    def share() -> None:
         room = make_room()
-        first, end = (len(jobs) * number // threads for number in (thread, thread + 1))
         with torch.inference_mode():
-            for job in jobs[first:end]:
+            while True:
+                try:
+                    job = waiting.popleft()
+                except IndexError:
+                    return
                 work(job, room)
 
     if threads == 1:
-        share(0)
+        share()
         return
-    for done in [_team(torch.get_num_threads()).submit(share, thread) for thread in range(threads)]:
+    for done in [_team(torch.get_num_threads()).submit(share) for _ in range(threads)]:
         done.result()
 
 
