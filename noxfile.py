@@ -21,6 +21,7 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 nox.options.error_on_missing_interpreters = True
+PARALLEL = "pytest-xdist>=3.6"
 
 
 def read_packages() -> dict[str, dict]:
@@ -90,6 +91,11 @@ def two_cores(session: nox.Session, threads: int = 1) -> None:
     session.env["TOKENIZERS_PARALLELISM"] = "false"
 
 
+def on_all_cores(session: nox.Session) -> list[str]:
+    """Options that let pytest take a test file on each core; `-- -n 0` takes them one after another."""
+    return [] if "-n" in session.posargs else ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Style and format of everything."""
@@ -113,11 +119,11 @@ def tests(session: nox.Session, package: str) -> None:
     two_cores(session)
     if package == "house":
         install_all(session)
-        session.install("pytest>=8", "pytest-timeout>=2.3", "lhotse>=1.33", "requests", "nox")
-        session.run("pytest", "tests", "docs", *session.posargs)
+        session.install("pytest>=8", "pytest-timeout>=2.3", PARALLEL, "lhotse>=1.33", "requests", "nox")
+        session.run("pytest", *on_all_cores(session), "tests", "docs", *session.posargs)
         return
-    install(session, package)
-    session.run("pytest", f"{folder(package)}/tests", *session.posargs)
+    install(session, package, "test", PARALLEL)
+    session.run("pytest", *on_all_cores(session), f"{folder(package)}/tests", *session.posargs)
 
 
 def tested_extras() -> list[tuple[str, str]]:
