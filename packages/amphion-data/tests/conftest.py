@@ -5,55 +5,34 @@ import os
 import random
 import signal
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-EXTRAS = {
-    "ray": ("ray",),
-    "vad": ("onnxruntime", "silero_vad"),
-    "mos": ("onnxruntime", "speechmos"),
-    "speaker": ("torch", "transformers"),
-    "asr": ("faster_whisper",),
-    "transformers": ("torch", "transformers"),
-    "diarize": ("pyannote",),
-    "separate": ("onnxruntime",),
-    "demucs": ("demucs",),
-    "pipe": ("onnxruntime", "silero_vad", "speechmos"),
-    "hf": ("pyarrow",),
-}
-"""Modules that each extra brings, for the tests that are marked with it."""
-BESIDE = {"ray": ("test_ledger.py",)}
-"""Tests without a mark that run beside those of an extra: what it stands on."""
+from amphion_core.testing.extra_marks import ExtraMarks
 
-
-def pytest_addoption(parser):
-    with contextlib.suppress(ValueError):  # another package's tests run in the same process and have it too
-        parser.addoption(
-            "--extra", choices=list(EXTRAS), help="only the tests of this extra, none of them skipped for it"
-        )
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "extra(name): needs that extra of the package; skipped without it")
-
-
-def pytest_collection_modifyitems(config, items):
-    chosen, here = config.getoption("--extra", None), Path(__file__).parent
-    for item in items:
-        marker = item.get_closest_marker("extra") if here in item.path.parents else None
-        missing = [name for name in EXTRAS[marker.args[0]] if find_spec(name) is None] if marker else []
-        if missing and marker.args[0] != chosen:
-            item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))
-    if chosen:
-        marked = [(item, item.get_closest_marker("extra")) for item in items]
-        beside = BESIDE.get(chosen, ())
-        kept = [item for item, mark in marked if (mark and mark.args[0] == chosen) or item.path.name in beside]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+EXTRAS = ExtraMarks(
+    Path(__file__).parent,
+    {
+        "ray": ("ray",),
+        "vad": ("onnxruntime", "silero_vad"),
+        "mos": ("onnxruntime", "speechmos"),
+        "speaker": ("torch", "transformers"),
+        "asr": ("faster_whisper",),
+        "transformers": ("torch", "transformers"),
+        "diarize": ("pyannote",),
+        "separate": ("onnxruntime",),
+        "demucs": ("demucs",),
+        "pipe": ("onnxruntime", "silero_vad", "speechmos"),
+        "hf": ("pyarrow",),
+    },
+    beside={"ray": ("test_ledger.py",)},
+)
+pytest_addoption = EXTRAS.pytest_addoption
+pytest_configure = EXTRAS.pytest_configure
+pytest_collection_modifyitems = EXTRAS.pytest_collection_modifyitems
 
 
 def running(title):

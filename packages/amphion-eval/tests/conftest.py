@@ -1,48 +1,35 @@
 """Options of the tests, and sounds that they share."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from amphion_core.testing import golden
+from amphion_core.testing.extra_marks import ExtraMarks
 
-EXTRAS = {
-    "perceptual": ("pesq", "pystoi"),
-    "mos": ("onnxruntime", "speechmos"),
-    "faster-whisper": ("faster_whisper",),
-    "asr": ("torch", "transformers"),
-    "speaker": ("torch", "transformers", "webrtcvad"),
-    "embedding": ("torch", "torchaudio", "transformers"),
-    "vad": ("torch", "silero_vad"),
-    "crepe": ("torch", "torchcrepe"),
-    "report": ("tensorboard",),
-}
-"""Modules that each extra brings, for the tests that are marked with it."""
+EXTRAS = ExtraMarks(
+    Path(__file__).parent,
+    {
+        "perceptual": ("pesq", "pystoi"),
+        "mos": ("onnxruntime", "speechmos"),
+        "faster-whisper": ("faster_whisper",),
+        "asr": ("torch", "transformers"),
+        "speaker": ("torch", "transformers", "webrtcvad"),
+        "embedding": ("torch", "torchaudio", "transformers"),
+        "vad": ("torch", "silero_vad"),
+        "crepe": ("torch", "torchcrepe"),
+        "report": ("tensorboard",),
+    },
+)
+pytest_configure = EXTRAS.pytest_configure
+pytest_collection_modifyitems = EXTRAS.pytest_collection_modifyitems
 
 
 def pytest_addoption(parser):
     golden.pytest_addoption(parser)
-    parser.addoption("--extra", choices=list(EXTRAS), help="only the tests of this extra, none of them skipped for it")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "extra(name): needs that extra of the package; skipped without it")
-
-
-def pytest_collection_modifyitems(config, items):
-    chosen = config.getoption("--extra", None)
-    for item in items:
-        marker = item.get_closest_marker("extra")
-        missing = [name for name in EXTRAS.get(marker.args[0], ()) if find_spec(name) is None] if marker else []
-        if missing and marker.args[0] != chosen:
-            item.add_marker(pytest.mark.skip(reason=f"the extra {marker.args[0]} is absent: {', '.join(missing)}"))
-    if chosen:
-        kept = [item for item in items if (m := item.get_closest_marker("extra")) and m.args[0] == chosen]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+    EXTRAS.pytest_addoption(parser)
 
 
 def noise(seconds, rate=16000, seed=0, gain=0.1):
