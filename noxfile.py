@@ -143,12 +143,13 @@ def tested_extras() -> list[tuple[str, str]]:
 def extras(session: nox.Session, package: str, extra: str) -> None:
     """One extra alone in its own environment: its tests pass, and what the other extras bring is said to be missing."""
     two_cores(session)
-    install(session, package, extra, "pytest>=8", "pytest-timeout>=2.3")
+    install(session, package, extra, "pytest>=8", "pytest-timeout>=2.3", PARALLEL)
     if (package, extra) == ("eval", "speaker"):
         session.install("--no-deps", "resemblyzer")  # for its weights; the package itself is not imported
     session.run("python", f"{folder(package)}/tests/check_extra.py", extra)
-    # 5: nothing is marked with this extra
-    session.run("pytest", f"{folder(package)}/tests", "--extra", extra, *session.posargs, success_codes=[0, 5])
+    cores = [] if extra == "ray" else on_all_cores(session)  # one cluster is enough for a machine
+    tests = (f"{folder(package)}/tests", "--extra", extra)
+    session.run("pytest", *cores, *tests, *session.posargs, success_codes=[0, 5])  # 5: nothing is marked with it
 
 
 @nox.session
