@@ -138,3 +138,17 @@ def drive(folder, count):
     from amphion_data.engines import ProcessPoolEngine, Step
 
     list(ProcessPoolEngine(2).run([Step("write", Recipe(Write, folder, 0.02))], range(count)))
+
+
+class Dies:
+    """Doubles a number; for some it ends its process first: always, or the first time."""
+
+    def __init__(self, folder, always=(), once=()):
+        self.folder, self.always, self.once = Path(folder), always, once
+
+    def __call__(self, number):
+        mark = self.folder / f"died-{number}"
+        if number in self.always or (number in self.once and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 2 * number

@@ -2,10 +2,14 @@
 
 import hashlib
 import os
-import signal
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from steps import Dies
 
 from amphion_data.engines import InProcessEngine, make_engine, spread_over
 from amphion_data.prepare import prepare
@@ -60,20 +64,6 @@ def test_a_faulty_row_of_a_run_that_shall_fail_ends_it_at_once_with_its_words(tm
     with pytest.raises(ValueError, match=r"LJ002-0002.*empty_audio"):
         prepare("ljspeech", corpus, tmp_path / "out", strict, engine=engine, progress=False)
     assert not (tmp_path / "out" / "prepare.json").exists()
-
-
-class Dies:
-    """Doubles a number; for some it ends its process first: always, or the first time."""
-
-    def __init__(self, folder, always=(), once=()):
-        self.folder, self.always, self.once = Path(folder), always, once
-
-    def __call__(self, number):
-        mark = self.folder / f"died-{number}"
-        if number in self.always or (number in self.once and not mark.exists()):
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return 2 * number
 
 
 @pytest.mark.slow
