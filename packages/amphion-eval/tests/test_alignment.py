@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,12 @@ def test_no_alignment_allows_one_frame_between():
 
 def test_lack_of_a_path_keeps_its_reason():
     assert aligned(np.ones(3), np.ones(3), "dtw", Undefined("silence")).reason == "silence"
+
+
+def test_a_path_does_not_depend_on_those_before_or_beside_it():
+    generator = np.random.default_rng(5)
+    pairs = [(generator.normal(size=(a, 3)), generator.normal(size=(b, 3))) for a, b in ((40, 9), (7, 30), (200, 150))]
+    alone = [dtw_path(*pair) for pair in pairs]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(lambda pair: dtw_path(*pair), pairs[::-1] * 5))
+    assert all(np.array_equal(path, alone[2 - number % 3]) for number, path in enumerate(together))
