@@ -177,6 +177,13 @@ def test_given_texts_come_to_the_segments_that_hold_them(recordings, tmp_path, c
     assert "It was something else, they said." in {shards.utterance(k).text for k in range(len(shards))}
 
 
+def test_a_folder_that_is_not_there_is_said_to_be_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder at .*nowhere"):
+        plan_units(tmp_path / "nowhere", PipeSettings())
+    with pytest.raises(FileNotFoundError, match=r"no recording in .*; it holds nothing"):
+        plan_units(tmp_path, PipeSettings())
+
+
 def test_an_input_without_recordings_says_what_it_holds(tmp_path, cheap):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(FileNotFoundError, match=r"no recording in .*; it holds notes\.txt"):

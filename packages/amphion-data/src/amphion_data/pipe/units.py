@@ -124,6 +124,8 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
         FileNotFoundError: there is no recording; says what there is instead.
     """
     store = open_store(folder)
+    if "://" not in str(folder) and not Path(folder).is_dir():
+        raise FileNotFoundError(f"no folder at {folder}; give the folder that holds the recordings")
     names, plan = store.names(), Plan([])
     sources: list[Source] = []
     seen: dict[str, str] = {}  # ids are made of the NFC form
