@@ -349,11 +349,8 @@ def test_fewer_batches_than_processes_still_serve_all():
 
 
 @pytest.mark.slow
-def test_a_million_rows_are_planned_in_two_seconds():
-    import time
-
-    lengths = gamma(1_000_000)
-    began = time.process_time()
-    batches = Batches([lengths], config())
-    take(batches, 1)
-    assert time.process_time() - began < 2.0  # 0.3 s on the machine it was written on
+@pytest.mark.timeout(120)  # takes 0.3 s; a step of Python for each pair of rows would be hours
+def test_a_million_rows_are_planned():
+    batches = Batches([gamma(1_000_000)], config())
+    (first,) = take(batches, 1)
+    assert first.number == 0 and len({index for _, index in first.items}) == len(first.items) > 0

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 import torch
@@ -111,17 +110,21 @@ def test_what_is_no_folder_and_no_hub_id_is_said_at_once(source):
 
 
 @pytest.mark.parametrize("offline", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
-def test_without_a_network_a_hub_id_fails_within_two_seconds_and_says_what_to_do(offline, tmp_path):
+def test_without_a_network_a_hub_id_fails_at_the_first_try_and_says_what_to_do(offline, tmp_path):
     code = """
-    import time
+    import socket
     from amphion_core.hub import resolve
-    import huggingface_hub
-    start = time.monotonic()
+    tries = []
+    connect = socket.socket.connect
+    def counted(self, address):
+        tries.append(address)
+        return connect(self, address)
+    socket.socket.connect = counted
     try:
         resolve("amphion/nothing-here")
     except FileNotFoundError as error:
         assert "give the folder" in str(error), error
-        assert time.monotonic() - start < 2, time.monotonic() - start
+        assert len(tries) <= 1, tries
     else:
         raise SystemExit("no error")
     """
@@ -156,9 +159,3 @@ def test_loading_a_local_folder_opens_no_connection(folder):
     Tiny.from_pretrained({str(folder)!r})
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60)
-
-
-def test_the_time_of_a_local_load_has_no_retries(folder):
-    start = time.monotonic()
-    Tiny.from_pretrained(folder)
-    assert time.monotonic() - start < 2

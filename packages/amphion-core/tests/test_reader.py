@@ -1,7 +1,6 @@
 import json
 import pickle
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -308,7 +307,8 @@ def test_a_damaged_index_is_made_anew_with_a_word(tmp_path, caplog):
 
 
 @pytest.mark.slow
-def test_a_million_rows_open_and_filter_in_seconds(tmp_path):
+@pytest.mark.timeout(120)  # takes about one second; row by row it would be minutes
+def test_a_million_rows_open_and_filter(tmp_path):
     # One index stands for 100 shards of 10,000 rows: what opening costs per row is the same.
     builder = build(10_000)
     tars = []
@@ -321,8 +321,6 @@ def test_a_million_rows_open_and_filter_in_seconds(tmp_path):
     data = builder.to_bytes(probe(tars[0]), made_by="write")
     for tar in tars:
         index_path(tar).write_bytes(data)
-    began = time.process_time()
     shards = ShardSet.open(tars)
     taken = shards.select(min_duration=100.0, max_duration=200.0, speakers=["s500", "s600"])
     assert len(shards) == 1_000_000 and len(taken) == 200
-    assert time.process_time() - began < 10  # takes about one second; the machine may be busy

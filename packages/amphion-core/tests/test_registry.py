@@ -62,13 +62,10 @@ def test_looking_a_name_up_imports_only_that_component(plugins, tmp_path):
 
 def test_importing_the_package_is_light():
     code = """
-    import sys, time
-    start = time.process_time()
+    import sys
     import amphion_core
-    spent = time.process_time() - start
     heavy = {"torch", "numpy", "librosa", "pydantic", "scipy"} & set(sys.modules)
     assert not heavy, heavy
-    assert spent < 0.2, spent
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
 

