@@ -5,7 +5,14 @@ import torch
 from torch.nn import functional as F
 
 from amphion_core.modules import fast_convolution
-from amphion_core.modules.fast_convolution import FastConvolution, Phases, Scratch, bilinear_algorithm
+from amphion_core.modules.fast_convolution import (
+    REAL_POINTS,
+    UNIT_POINTS,
+    FastConvolution,
+    Phases,
+    Scratch,
+    bilinear_algorithm,
+)
 
 CASES = [
     # channels in and out, kernel size, dilation, samples
@@ -23,8 +30,8 @@ CASES = [
 
 
 def convolved(x, weight, bias, dilation, **options):
-    step = FastConvolution.step_for((dilation,))
-    layer = FastConvolution(weight, bias, dilation, step)
+    step = FastConvolution.step_for(x.shape[1], weight.shape[2], (dilation,))
+    layer = FastConvolution(weight, bias, dilation, step, options.pop("real_points", REAL_POINTS))
     source = Phases(x.shape[0], x.shape[1], step, layer.margin, x, planar=options.pop("planar", True))
     target = Phases(x.shape[0], weight.shape[0], step, layer.margin, x, planar=options.pop("planar_target", True))
     source.put(x)
@@ -82,10 +89,11 @@ def test_nothing_is_left_outside_the_signal(length):
     assert target.data.abs().sum().item() == pytest.approx(y.abs().sum().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("real_points", [REAL_POINTS, UNIT_POINTS])
 @pytest.mark.parametrize("outputs", [4, 7, 8, 13])
 @pytest.mark.parametrize("taps", [3, 5, 7, 11, 13])
-def test_algorithm_is_exact_and_saves_products(outputs, taps):
-    before, after, points = bilinear_algorithm(outputs, taps)
+def test_algorithm_is_exact_and_saves_products(outputs, taps, real_points):
+    before, after, points = bilinear_algorithm(outputs, taps, real_points)
     x, w = torch.randn(outputs + taps - 1, dtype=torch.float64), torch.randn(taps, dtype=torch.float64)
     expected = F.conv1d(x[None, None], w[None, None])[0, 0]
     torch.testing.assert_close(after @ ((points @ w) * (before @ x)), expected, atol=1e-7, rtol=0)
@@ -97,14 +105,19 @@ def test_rounding_is_near_that_of_the_direct_sums():
     x, weight, bias = make(64, 64, 11, 512)
     exact = direct(x.double(), weight.double(), bias.double(), 1)
     fast = (convolved(x, weight, bias, 1)[0] - exact).square().mean().sqrt()
+    careful = (convolved(x, weight, bias, 1, real_points=UNIT_POINTS)[0] - exact).square().mean().sqrt()
     plain = (direct(x, weight, bias, 1) - exact).square().mean().sqrt()
-    assert fast < 4 * plain
+    assert careful < 0.9 * fast < 4 * plain
 
 
 def test_no_step_fits_dilations_of_all_factors():
-    assert FastConvolution.step_for((2 * 3 * 5 * 7 * 11 * 13,)) is None
-    assert FastConvolution.step_for((1, 3, 5)) == 14
-    assert FastConvolution.step_for((2, 6)) == 7
+    assert FastConvolution.step_for(64, 7, (2 * 3 * 5 * 7 * 11 * 13,)) is None
+    assert FastConvolution.step_for(64, 7, (2, 6)) in (7, 9, 11, 13)
+
+
+def test_the_step_is_the_cheapest_that_fits():
+    assert FastConvolution.step_for(256, 11, (1, 3, 5)) == 14
+    assert FastConvolution.step_for(256, 3, (1, 3, 5)) == 8  # short kernels gain less than long tiles cost
 
 
 def test_wide_kernels_cost_less_than_the_direct_way_and_single_taps_never():

@@ -21,6 +21,8 @@ from torch.nn.utils import parametrize
 from amphion_core.modules.anti_alias import AntiAliasedActivation, FastActivation
 from amphion_core.modules.convolution import WeightNorm, same_padding, weight_norm
 from amphion_core.modules.fast_convolution import (
+    REAL_POINTS,
+    UNIT_POINTS,
     FastConvolution,
     Phases,
     Scratch,
@@ -37,7 +39,7 @@ PART = 1 << 19
 SHORTEST = 1 << 16
 """Numbers of an input below which the plain form is as good."""
 
-GAIN = 0.95
+GAIN = 0.88
 """Share of the direct cost that a fast block must stay below."""
 
 
@@ -111,8 +113,7 @@ class _PreparedBlocks:
             channels, taps = layers[0].in_channels, layers[0].kernel_size[0]
             dilations = tuple(layer.dilation[0] for layer in layers)
             smooth = any(not isinstance(activation, float) for unit in units for activation, _ in unit)
-            # Periodic activations let rounding grow, so there it is not made more for speed.
-            step = FastConvolution.step_for(dilations, longest=13 if smooth else 14)
+            step = FastConvolution.step_for(channels, taps, dilations)
             fast = step is not None and FastConvolution.cost(channels, taps, step) < GAIN * direct_cost(channels, taps)
             made.append(_FastBlock(units, cast(int, step)) if fast else _DirectBlock(units))
             worthwhile |= fast or smooth
@@ -205,14 +206,15 @@ class _FastBlock:
 
     def __init__(self, units: list[Unit], step: int) -> None:
         self.step = step
-        self.units = [[(_prepared(before), self._layer(layer, step)) for before, layer in unit] for unit in units]
+        self.smooth = any(not isinstance(before, float) for unit in units for before, _ in unit)
+        self.units = [[(_prepared(before), self._layer(layer)) for before, layer in unit] for unit in units]
         self.margin = max(layer.margin for unit in self.units for _, layer in unit)
         self.reach = _reach(units)
-        self.smooth = any(isinstance(before, FastActivation) for unit in self.units for before, _ in unit)
 
-    @staticmethod
-    def _layer(layer: nn.Conv1d, step: int) -> FastConvolution:
-        return FastConvolution(layer.weight.detach(), _detached(layer.bias), layer.dilation[0], step)
+    def _layer(self, layer: nn.Conv1d) -> FastConvolution:
+        # Periodic activations let rounding grow, so there it is not made more for speed.
+        points = UNIT_POINTS if self.smooth else REAL_POINTS
+        return FastConvolution(layer.weight.detach(), _detached(layer.bias), layer.dilation[0], self.step, points)
 
     def add(self, rows: Tensor, total: Tensor, room: _Room) -> None:
         """Add what the block makes of (T, C) to `total`."""

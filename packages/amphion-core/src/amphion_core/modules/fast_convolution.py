@@ -16,11 +16,25 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["FastConvolution", "Phases", "Scratch", "bilinear_algorithm", "direct_cost", "is_plain_inference"]
+__all__ = [
+    "REAL_POINTS",
+    "UNIT_POINTS",
+    "FastConvolution",
+    "Phases",
+    "Scratch",
+    "bilinear_algorithm",
+    "direct_cost",
+    "is_plain_inference",
+]
 
 REAL_POINTS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-STEPS = (14, 8, 7, 9, 11, 13)
-"""Output tiles that are tried in this order; a tile and its dilation must have no common factor."""
+"""Points off the unit circle save products."""
+
+UNIT_POINTS = REAL_POINTS[:2]
+"""Two products more of some twenty, and a quarter less rounding."""
+
+STEPS = (4, 7, 8, 9, 11, 13, 14)
+"""Lengths of output tiles to choose from; a tile and its dilation must have no common factor."""
 
 PIECE = 1 << 18
 """Numbers of an output that are computed at once: enough to hide the calls, few enough for the caches."""
@@ -28,18 +42,21 @@ PIECE = 1 << 18
 _leaky_relu = torch.ops.aten.leaky_relu.out
 
 
-def bilinear_algorithm(outputs: int, taps: int) -> tuple[Tensor, Tensor, Tensor]:
+def bilinear_algorithm(
+    outputs: int, taps: int, real_points: tuple[float, ...] = REAL_POINTS
+) -> tuple[Tensor, Tensor, Tensor]:
     """Matrices of a correlation: y = A ((G w) * (B x)), with few rows of products.
 
     Args:
         outputs: length of y.
         taps: length of w; x has `outputs + taps - 1`.
+        real_points: as many of them are taken as there is need for.
 
     Returns:
         B (R, outputs + taps - 1), A (outputs, R) and G (R, taps), float64. The first column of A is all ones.
     """
     inputs = outputs + taps - 1
-    points = list(REAL_POINTS[: max(2, min(len(REAL_POINTS), inputs - 1))])
+    points = list(real_points[: max(2, min(len(real_points), inputs - 1))])
     if (inputs - len(points)) % 2 == 0:
         points.append(0.0)
     pairs = (inputs - len(points) - 1) // 2  # one more point is infinity, where only the last coefficient counts
@@ -161,7 +178,14 @@ class FastConvolution:
     It works on `Phases` of its own step; all convolutions between them must have the same.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, dilation: int, step: int) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        dilation: int,
+        step: int,
+        real_points: tuple[float, ...] = REAL_POINTS,
+    ) -> None:
         """Transform a weight.
 
         Args:
@@ -169,6 +193,7 @@ class FastConvolution:
             bias: (D,).
             dilation: without a common factor with `step`.
             step: samples of an output tile.
+            real_points: of the algorithm.
 
         Raises:
             ValueError: `dilation` and `step` have a common factor, or the kernel is even.
@@ -178,7 +203,7 @@ class FastConvolution:
         taps = weight.shape[2]
         if taps % 2 == 0:
             raise ValueError(f"kernel size must be odd, or the length changes; got {taps}")
-        before, after, points = bilinear_algorithm(step, taps)
+        before, after, points = bilinear_algorithm(step, taps, real_points)
         self.dilation, self.step, self.bias = dilation, step, bias
         self.before, self.after = before.to(weight), after.to(weight)
         ordered = weight.permute(2, 1, 0).reshape(taps, -1)  # (K, C * D)
@@ -193,15 +218,16 @@ class FastConvolution:
         self.margin = max(*reach, self.spread) + self.spread + 1
 
     @staticmethod
-    def step_for(dilations: tuple[int, ...], longest: int = STEPS[0]) -> int | None:
-        """A step that all dilations allow; None where there is none.
+    def step_for(channels: int, taps: int, dilations: tuple[int, ...]) -> int | None:
+        """The cheapest step that all dilations allow; None where there is none.
 
         Args:
+            channels: C.
+            taps: K.
             dilations: of the convolutions that go one after the other.
-            longest: steps above it are left out; longer ones multiply less and round a little more.
         """
-        fit = (step for step in STEPS if step <= longest and all(math.gcd(step, d) == 1 for d in dilations))
-        return next(fit, None)
+        fit = [step for step in STEPS if all(math.gcd(step, dilation) == 1 for dilation in dilations)]
+        return min(fit, key=lambda step: FastConvolution.cost(channels, taps, step), default=None)
 
     @staticmethod
     def cost(channels: int, taps: int, step: int) -> float:
