@@ -59,3 +59,18 @@ def test_silence_has_no_pitch():
 def test_samples_that_are_not_numbers_are_refused():
     with pytest.raises(ValueError, match="NaN"):
         harvest([0.0, np.nan], 16000)
+
+
+def test_a_short_section_is_kept_where_world_keeps_it():
+    # In WORLD the mean that decides on a section holds that of the one before: this clip has a section at the border.
+    generator, rate = np.random.default_rng(57), 16000
+    clock = np.arange(2 * rate) / rate
+    f0 = generator.uniform(80, 250) * 2 ** (0.15 * np.sin(2.5 * clock) + 0.05 * np.sin(8 * clock))
+    phase = 2 * np.pi * np.cumsum(f0) / rate
+    voiced = sum(np.sin(k * phase) / k for k in range(1, 12))
+    syllable = clock * generator.uniform(2.5, 5)
+    kind = generator.uniform(0, 1, 32)[syllable.astype(int)]
+    breath = 0.5 * np.convolve(generator.standard_normal(len(clock)), [1, -0.95], mode="same")
+    wav = np.where(kind < 0.2, 0, np.where(kind < 0.5, breath, voiced)) * np.sin(np.pi * (syllable % 1)) ** 0.5
+    wav = 0.1 * wav + 4e-3 * generator.standard_normal(len(clock))
+    assert np.allclose(harvest(wav, rate), by_world(wav, rate), rtol=1e-8)

@@ -110,12 +110,14 @@ def _prolonged(
     """Sections grown along candidates near their ends, and where they then overlap the better one."""
     frames = len(f0)
     grown = []
+    mean = 0.0
     for first, last in _sections(f0):
         contour = np.zeros(frames)
         contour[first : last + 1] = f0[first : last + 1]
         end = _grow(contour, last, min(frames - 2, last + _FURTHEST), 1, starts, candidates)
         begin = _grow(contour, first, max(1, first - _FURTHEST), -1, starts, candidates)
-        mean = contour[begin : end + 1].sum() / (end - begin)
+        # In WORLD each section's mean has that of the one before in its sum, and not its last frame.
+        mean = (mean + contour[begin:end].sum()) / (end - begin)
         if 2200.0 / mean < end - begin:
             grown.append(_Section(begin, end, contour))
     if not grown:
