@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 
@@ -6,6 +5,7 @@ import numpy as np
 import pytest
 
 from amphion_core.data import Record, ShardSet, read_drops, write_shards
+from amphion_core.testing.files import digests
 from amphion_core.testing.kill import run_killed_at
 from amphion_data.checking import check_folder
 from amphion_data.filtering import filter_shards
@@ -15,11 +15,6 @@ from amphion_data.repacking import repack
 from amphion_data.settings import PrepareSettings
 
 QUIET = {"workers": 1, "progress": False}
-
-
-def digests(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture

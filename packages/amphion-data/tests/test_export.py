@@ -1,5 +1,4 @@
 import gzip
-import hashlib
 import json
 import os
 import tarfile
@@ -9,6 +8,7 @@ import pytest
 
 from amphion_core import audio
 from amphion_core.data import Record, ShardSet, read_drops, write_shards
+from amphion_core.testing.files import digests
 from amphion_core.testing.kill import run_killed_at
 from amphion_data.export_emilia import EmiliaLayout
 from amphion_data.export_hf import HubLayout
@@ -21,11 +21,6 @@ LAYOUTS = {
     "audiofolder": HubLayout("audiofolder"),
     "parquet": HubLayout("parquet"),
 }
-
-
-def digests(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture

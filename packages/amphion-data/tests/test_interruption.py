@@ -1,6 +1,5 @@
 """A preparation that is killed anywhere and started again ends as if nothing had happened."""
 
-import hashlib
 import os
 import random
 import signal
@@ -11,6 +10,7 @@ import time
 import pytest
 
 from amphion_core.locking import LockedError, file_lock
+from amphion_core.testing.files import digests
 from amphion_data.prepare import prepare
 from amphion_data.settings import PrepareSettings
 
@@ -25,11 +25,6 @@ source, out, settings, workers = sys.argv[1:]
 settings = PrepareSettings.model_validate_json(settings)
 prepare("ljspeech", source, out, settings, workers=int(workers), progress=False)
 """
-
-
-def digests(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def start(source, out, workers):

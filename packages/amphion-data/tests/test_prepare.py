@@ -1,4 +1,3 @@
-import hashlib
 import json
 import logging
 
@@ -7,6 +6,7 @@ import pytest
 import soundfile
 
 from amphion_core.data import ShardSet
+from amphion_core.testing.files import digests
 from amphion_data.parts import iter_rows
 from amphion_data.prepare import prepare
 from amphion_data.settings import PrepareSettings
@@ -14,12 +14,6 @@ from amphion_data.settings import PrepareSettings
 
 def settings(**changes):
     return PrepareSettings(**{"valid": 4, "test": 4, "per_shard": 5, **changes})
-
-
-def digests(folder):
-    """Checksum of every file below a folder, by its path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def run(corpus, source, out, workers=1, overwrite=False, **changes):

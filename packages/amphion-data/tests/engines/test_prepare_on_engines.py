@@ -1,6 +1,5 @@
 """A corpus into shards on every engine: the same bytes, whatever dies meanwhile."""
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -11,16 +10,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from steps import Dies
 
+from amphion_core.testing.files import digests
 from amphion_data.engines import InProcessEngine, make_engine, spread_over
 from amphion_data.prepare import prepare
 from amphion_data.settings import PrepareSettings
 
 SETTINGS = PrepareSettings(valid=4, test=4, per_shard=3, sample_rate=8000)
-
-
-def digests(folder):
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture

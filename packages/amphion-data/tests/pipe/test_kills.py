@@ -4,7 +4,6 @@ The kills are counted: 16 or more of pools and their drivers, 14 or more of Ray,
 """
 
 import contextlib
-import hashlib
 import os
 import random
 import threading
@@ -14,6 +13,7 @@ import pytest
 import soundfile
 
 from amphion_core.data import ShardSet
+from amphion_core.testing.files import digests
 from amphion_data.engines import ProcessPoolEngine, RayEngine, make_engine, open_store
 from amphion_data.pipe import PipeSettings, run_pipe
 from amphion_data.prepare import prepare
@@ -42,11 +42,6 @@ def drive(folder, out, engine="in-process", workers=1, address=None):
 def content(out):
     store = open_store(out)
     return {n: store.read(n) for n in store.names() if n.split("/")[0] in ("shards", "units", "drops.jsonl")}
-
-
-def digests(out):
-    files = sorted(path for path in out.rglob("*") if path.is_file())
-    return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture

@@ -84,6 +84,26 @@ def test_rows_taken_out_of_a_manifest_are_dropped_and_changed_ones_refused(recor
     assert "taken out of the manifest" in drop["detail"]
 
 
+@pytest.mark.parametrize("rates", ["none", "corpus"])
+def test_a_unit_whose_manifest_is_changed_when_it_is_done_is_done_again(rates, recordings, tmp_path, cheap):
+    settings = cheap(unit=45.0, language="en", filter={"rates": rates})
+    outs = [tmp_path / "before", tmp_path / "after"]
+    for out, late in zip(outs, (False, True), strict=True):
+        run_pipe(recordings, out, settings, stages=":segment")
+        if late:
+            assert run_pipe(recordings, out, settings, stages="transcribe:").kept == 8
+        manifest = min((out / "segments").glob("*.jsonl"))
+        written = manifest.read_text()
+        manifest.write_text("".join(written.splitlines(keepends=True)[1:]))
+        report = run_pipe(recordings, out, settings, stages="transcribe:")
+        assert report.kept == 7 and report.drops["filtered"] == 1
+    assert content(outs[0]) == content(outs[1])
+    manifest.write_text(written)
+    assert run_pipe(recordings, out, settings).kept == 8
+    manifest.unlink()  # what is done needs it no more
+    assert run_pipe(recordings, out, settings).kept == 8
+
+
 def test_status_shows_both_parts(recordings, tmp_path, cheap):
     out, settings = tmp_path / "out", cheap(unit=45.0)
     run_pipe(recordings, out, settings, stages=":segment")

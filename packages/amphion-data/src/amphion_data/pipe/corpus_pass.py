@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,9 +20,10 @@ from typing import Any
 from amphion_core.data import Drop, Record, ShardSet, write_shards
 from amphion_data.engines import Engine, Leases, Ledger, Step, Store, open_store
 from amphion_data.pipe.rates import RateBounds, RateCounts
+from amphion_data.pipe.scratch import Scratch
 from amphion_data.pipe.text_rules import seconds_per_character
 
-__all__ = ["FIRST", "Bounds", "RateWork", "final_facts", "forget_other_passes", "run_corpus_pass"]
+__all__ = ["FIRST", "Bounds", "RateWork", "final_facts", "forget_other_passes", "forget_unit", "run_corpus_pass"]
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class RateWork:
         return facts
 
     def _filtered(self, name: str, key: str) -> Facts:
-        with tempfile.TemporaryDirectory(prefix="amphion-rates-") as place, self.store.local(name) as tar:
+        with Scratch(None) as place, self.store.local(name) as tar:
             shards = ShardSet.open(tar)
             kept, drops, seconds = [], [], defaultdict[str, float](float)
             for row in range(len(shards)):
@@ -150,7 +150,7 @@ class RateWork:
                     drops.append(asdict(drop))
                     seconds[language] += length
             dropped = {language: round(total, 6) for language, total in sorted(seconds.items())}
-            shard = self._write([shards[row] for row in kept], name, key, Path(place)) if kept else None
+            shard = self._write([shards[row] for row in kept], name, key, place) if kept else None
         return {"rows": len(kept), "drops": drops, "dropped": dropped, "shard": shard}
 
     def _judge(self, shards: ShardSet, row: int) -> tuple[Drop | None, str, float]:
@@ -231,6 +231,14 @@ def _less(first: Facts, second: Facts) -> Facts:
         "languages": languages,
         "shard": second["shard"],
     }
+
+
+def forget_unit(store: Store, key: str) -> None:
+    """Remove the marks of a unit that has to be done again."""
+    table = store.read(_TABLE)
+    if table is not None:
+        Ledger(store, _MARKS).forget(_key(key, json.loads(table)["bounds"]))
+    Ledger(store).forget(key)
 
 
 def forget_other_passes(store: Store, keys: Sequence[str]) -> None:

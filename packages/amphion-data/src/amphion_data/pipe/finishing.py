@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 
 from amphion_core.data import Drop
 from amphion_data.engines import Ledger, Store
 from amphion_data.pipe.corpus_pass import final_facts
 from amphion_data.pipe.report import Counts, PipeReport
+from amphion_data.pipe.scratch import Scratch
 from amphion_data.pipe.segment_marks import SegmentMarks
 from amphion_data.pipe.units import Plan, WorkFailedError
 
@@ -31,8 +30,8 @@ def merge(store: Store, plan: Plan, wall: float) -> PipeReport:
         WorkFailedError: a mark is damaged.
     """
     counts, facts_of, shards = Counts(store), final_facts(store), set[str]()
-    with tempfile.TemporaryDirectory(prefix="amphion-emilia-") as place:
-        lines = Path(place) / "drops.jsonl"
+    with Scratch(None) as place:
+        lines = place / "drops.jsonl"
         with lines.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             for drop in plan.drops:
                 counts.skip(drop)

@@ -13,41 +13,22 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from amphion_core.data import Drop
 from amphion_data.pipe.process import Analysis, Piece, Tally
+from amphion_data.pipe.scratch import Scratch
 from amphion_data.pipe.sound import Sound
 from amphion_data.pipe.spans import Span
 from amphion_data.pipe.units import Unit
 
-__all__ = ["Passage", "Scratch"]
+__all__ = ["Passage"]
 
 _ORDER = ("separate", "vad", "diarise", "transcribe", "score", "embed")
-
-
-class Scratch:
-    """A folder that goes with the object that holds it.
-
-    Args:
-        work: folder that it is made in; None takes that of the system.
-    """
-
-    def __init__(self, work: str | None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="amphion-emilia-", dir=work))
-        self._end = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-    def close(self) -> None:
-        """Remove it now."""
-        self._end()
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from amphion_data.engines import Engine, InProcessEngine, Leases, Ledger, Outcome, Store, open_store
-from amphion_data.pipe.corpus_pass import final_facts, forget_other_passes, run_corpus_pass
+from amphion_data.pipe.corpus_pass import final_facts, forget_other_passes, forget_unit, run_corpus_pass
 from amphion_data.pipe.finishing import merge, segments_report
 from amphion_data.pipe.report import Counts, PipeReport, Status
 from amphion_data.pipe.segment_marks import FOLDER, SegmentMarks
@@ -87,6 +87,8 @@ def run_pipe(
         _check_same(store, before, settings)
     if part == "second":
         _check_segments(plan, Ledger(store), marks)
+    if part != "first":
+        _forget_changed(store, plan, marks)
     only = part == "first" and (before is None or overwrite or before.get("only_segments", False))
     _write_plan(store, plan, str(folder), settings, only_segments=only)
     job = Job(settings, str(folder), str(out), uuid.uuid4().hex, device, work, shares, part)
@@ -140,6 +142,19 @@ def _check_segments(plan: Plan, ledger: Ledger, marks: SegmentMarks) -> None:
             f"the segments of {len(left)} of {len(plan.units)} units are not kept, the first holds "
             f"{left[0].sources[0].name}; run --stages :segment with the same settings first, or all stages"
         )
+
+
+def _forget_changed(store: Store, plan: Plan, marks: SegmentMarks) -> None:
+    """Let units be done again whose manifest of segments was changed after they were done."""
+    ledger, kept = Ledger(store), marks.ledger.done()
+    for unit in plan.units:
+        facts = ledger.facts(unit.key) if unit.segments in kept else None
+        segments = None if facts is None else marks.facts(unit)
+        if facts is None or segments is None or not marks.has_manifest(unit):
+            continue
+        if marks.taken_out(unit, segments) != facts.get("taken_out", {}):
+            log.info("unit %d: its manifest of segments was changed; it is done again", unit.number + 1)
+            forget_unit(store, unit.key)
 
 
 def status(out: str | Path) -> Status:

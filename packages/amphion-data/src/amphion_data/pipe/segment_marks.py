@@ -6,13 +6,13 @@
 
 KEY depends on the recordings and on the settings that decide on segments, not on what is made of them. Without
 separation the samples are decoded once more, which costs less than keeping them. Rows that are taken out of the
-manifest are dropped as `filtered` by the second part; other changes are refused.
+manifest are dropped as `filtered` by the second part, which does a unit again whose manifest was changed since; other
+changes are refused.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +23,7 @@ from amphion_data.engines import Ledger, Store
 from amphion_data.pipe.passage import Passage
 from amphion_data.pipe.process import Analysis, source_hash
 from amphion_data.pipe.samples import Samples
+from amphion_data.pipe.scratch import Scratch
 from amphion_data.pipe.segments import Cut, Segment
 from amphion_data.pipe.sound import Sound
 from amphion_data.pipe.spans import RATE
@@ -60,9 +61,9 @@ class SegmentMarks:
         """
         unit = passage.unit
         if voices:
-            with tempfile.TemporaryDirectory(prefix="amphion-emilia-", dir=work) as place:
+            with Scratch(work) as place:
                 for analysis in passage.analyses:
-                    self._keep_voice(unit, analysis, Path(place))
+                    self._keep_voice(unit, analysis, place)
         rows = [row for analysis in passage.analyses for row in _rows(analysis)]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         self.store.write(_manifest(unit), text.encode("utf-8", "surrogateescape"))
@@ -92,7 +93,7 @@ class SegmentMarks:
         Raises:
             ValueError: the manifest was changed otherwise than by taking rows out.
         """
-        removed = self._removed(passage.unit, facts)
+        removed = self.taken_out(passage.unit, facts)
         passage.tally.funnel.update(facts["funnel"])
         passage.drops = [Drop(**drop) for drop in facts["drops"]]
         passage.name_models(facts["models"])
@@ -105,7 +106,8 @@ class SegmentMarks:
                 passage.drops.append(sound)
             else:
                 held = facts["recordings"][name]
-                passage.analyses.append(Analysis(name, sound, _cut(held), held["gain_db"], removed[name]))
+                gone = frozenset(removed.get(name, ()))
+                passage.analyses.append(Analysis(name, sound, _cut(held), held["gain_db"], gone))
         passage.used = len(passage.analyses)
         passage.sort_drops()
 
@@ -153,8 +155,20 @@ class SegmentMarks:
                     samples.read(first, last).tofile(file)
             self.store.put(local, _voice(unit, analysis.name, kind))
 
-    def _removed(self, unit: Unit, facts: Mapping[str, Any]) -> dict[str, frozenset[int]]:
-        """Numbers of the segments of each recording that the manifest does not hold any more."""
+    def has_manifest(self, unit: Unit) -> bool:
+        """Whether the manifest of a unit is there."""
+        return self.store.read(_manifest(unit)) is not None
+
+    def taken_out(self, unit: Unit, facts: Mapping[str, Any]) -> dict[str, list[int]]:
+        """Numbers of the segments that the manifest does not hold any more, by recordings that have such.
+
+        Args:
+            unit: whose segments are kept.
+            facts: what the mark of its segments says.
+
+        Raises:
+            ValueError: the manifest is missing, or was changed otherwise than by taking rows out.
+        """
         name = _manifest(unit)
         data = self.store.read(name)
         if data is None:
@@ -175,7 +189,7 @@ class SegmentMarks:
                 words = "is no row as it was written; rows can be taken out, not changed"
                 raise ValueError(f"{name}, line {count}: {line[:200]} {words}")
             left[row["source"]].discard(row["number"])
-        return {source: frozenset(numbers) for source, numbers in left.items()}
+        return {source: sorted(numbers) for source, numbers in left.items() if numbers}
 
 
 def _manifest(unit: Unit) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -19,9 +18,10 @@ from amphion_core.data import Drop, Record, write_shards
 from amphion_data.engines import Ledger, Step, open_store
 from amphion_data.pipe.attempts import Attempts
 from amphion_data.pipe.corpus_pass import FIRST
-from amphion_data.pipe.passage import Passage, Scratch
+from amphion_data.pipe.passage import Passage
 from amphion_data.pipe.process import Analysis, Pipeline, Tally
 from amphion_data.pipe.rates import RateCounts
+from amphion_data.pipe.scratch import Scratch
 from amphion_data.pipe.segment_marks import SegmentMarks
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.sound import Sound
@@ -254,11 +254,13 @@ class Write:
         if passage.facts is not None:
             return passage.facts
         unit, facts = passage.unit, self._facts(passage)
-        scratch = tempfile.TemporaryDirectory(prefix="amphion-emilia-", dir=self.job.work)
-        with scratch as place, passage.timed("write", 0.0), passage.tally.timed("write"):
-            facts |= self._written(passage, Path(place))
+        with Scratch(self.job.work) as place, passage.timed("write", 0.0), passage.tally.timed("write"):
+            facts |= self._written(passage, place)
         if self.settings.filter.rates == "corpus":
             facts["rates"] = _rates(passage.pieces)
+        removed = {analysis.name: sorted(analysis.removed) for analysis in passage.analyses if analysis.removed}
+        if removed:
+            facts["taken_out"] = removed
         for piece in passage.pieces:
             language = piece.row["language"] or ""
             facts["languages"][language] = round(facts["languages"].get(language, 0.0) + piece.segment.seconds, 6)
