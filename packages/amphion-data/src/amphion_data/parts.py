@@ -13,9 +13,14 @@ from amphion_data.splits import SPLITS
 
 __all__ = ["iter_rows", "open_parts"]
 
+_SHARDS = "shards"
+"""Folder of the shards in what `emilia` wrote."""
+
 
 def open_parts(source: str | Path) -> dict[str, ShardSet]:
     """The sets of shards below a folder: those of `train`, `valid` and `test`, or the folder itself under its name.
+
+    What `emilia` wrote has its shards in `shards`; that is one set, under the name of the folder.
 
     Raises:
         FileNotFoundError: there are no shards.
@@ -25,7 +30,10 @@ def open_parts(source: str | Path) -> dict[str, ShardSet]:
         raise FileNotFoundError(f"no folder or file {source}")
     parts = {split: source / split for split in SPLITS if any((source / split).glob("*.tar"))}
     if not parts and source.is_dir() and not any(source.glob("*.tar")):
-        raise FileNotFoundError(f"no shards (*.tar) in {source} or its train, valid and test; {first_entries(source)}")
+        if not any((source / _SHARDS).glob("*.tar")):
+            where = ", ".join(SPLITS)
+            raise FileNotFoundError(f"no shards (*.tar) in {source} or its {where}, {_SHARDS}; {first_entries(source)}")
+        parts = {source.name: source / _SHARDS}
     return {name: ShardSet.open(path) for name, path in (parts or {source.name: source}).items()}
 
 

@@ -40,15 +40,17 @@ body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 75r
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ text-align: left; vertical-align: top; padding: .5rem .75rem; border-bottom: 1px solid #ddd }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }}
-td.text {{ min-width: 18rem; overflow-wrap: anywhere }}
+td.text {{ width: 60%; overflow-wrap: anywhere }}
 audio {{ width: 16rem; display: block }}
 svg {{ width: 16rem; height: 2.5rem; display: block; color: #2563a8 }}
 code {{ overflow-wrap: anywhere }}
-dl {{ margin: 0; font-size: .85em; color: #555 }} dt, dd {{ display: inline; margin: 0 }}
-dd::after {{ content: ""; display: block }}
+dl {{ margin: .35rem 0 0; font-size: .85em; color: #555 }} dt, dd {{ display: inline; margin: 0 }}
+dl div {{ display: inline; margin-right: 1em }} dt {{ color: #6b6b6b }}
+@media (max-width: 45rem) {{ thead {{ display: none }} td, td.text {{ display: block; width: auto; border: 0 }}
+  td.number {{ text-align: left }} tr {{ border-bottom: 1px solid #ddd }} }}
 @media (prefers-color-scheme: dark) {{
   body {{ color: #e8e8e8; background: #161616 }} th, td {{ border-color: #444 }}
-  svg {{ color: #7db3e8 }} dl {{ color: #aaa }}
+  svg {{ color: #7db3e8 }} dl {{ color: #aaa }} dt {{ color: #999 }}
 }}
 </style>
 </head>
@@ -91,7 +93,7 @@ def sample(
         file.write(f"<h1>{html.escape(title)}</h1>\n".encode())
         if where:
             file.write(f"<p>Those that meet <code>{html.escape(where)}</code>.</p>\n".encode())
-        file.write(b"<table>\n<thead><tr><th>Sound<th>Text<th>Voice<th>Seconds<th>Row</tr></thead>\n<tbody>\n")
+        file.write(b"<table>\n<thead><tr><th>Sound<th>Text and row<th>Voice<th>Seconds</tr></thead>\n<tbody>\n")
         for _, key, part, row in chosen:
             text = _row(parts[names[part]], row, names[part])
             size += len(text)
@@ -120,7 +122,7 @@ def _row(shards: ShardSet, number: int, part: str) -> str:
         sound = f'<audio controls preload="metadata" aria-label="{html.escape(row.id)}" {source}></audio>'
         sound += _picture(shards, number)
     known = {"part": part, "rate": f"{row.sample_rate} Hz", "format": stored, **row.extra}
-    more = "".join(
+    more = " ".join(
         f"<div><dt>{html.escape(name)}</dt> <dd>{html.escape(_short(value))}</dd></div>"
         for name, value in known.items()
         if value not in (None, "", [], {}) and name != "text_raw"
@@ -129,8 +131,9 @@ def _row(shards: ShardSet, number: int, part: str) -> str:
     text = html.escape(row.text) if row.text else "<em>none</em>"
     lang = f' lang="{html.escape(row.language)}"' if row.language else ""
     return (
-        f'<tr><td>{sound}</td><td class="text" dir="auto"{lang}>{text}</td><td>{voice}</td>'
-        f'<td class="number">{row.duration:.2f}</td><td><code>{html.escape(row.id)}</code><dl>{more}</dl></td></tr>\n'
+        f'<tr><td>{sound}</td><td class="text"><div dir="auto"{lang}>{text}</div>'
+        f"<dl><div><dt>id</dt> <dd><code>{html.escape(row.id)}</code></dd></div> {more}</dl></td>"
+        f'<td>{voice}</td><td class="number">{row.duration:.2f}</td></tr>\n'
     )
 
 
