@@ -37,6 +37,8 @@ def test_an_unknown_name_lists_what_is_installed(plugins):
     plugins("stranger", "vocoders", {"zebra": "stranger:Thing", "mine": "stranger:Thing"})
     with pytest.raises(LookupError, match=r"no vocoders named 'bigvgn'; installed: .*mine.*zebra"):
         registry.find("vocoders", "bigvgn")
+    with pytest.raises(LookupError, match="did you mean 'zebra'"):
+        registry.find("vocoders", "zebar")
 
 
 def test_an_unknown_kind_lists_the_kinds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -80,7 +81,9 @@ def find(group: str, name: str) -> Any:
     """
     known = entries(group)
     if name not in known:
-        raise LookupError(f"no {group} named {name!r}; installed: {', '.join(known) or 'none'}")
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise LookupError(f"no {group} named {name!r}; installed: {', '.join(known) or 'none'}{hint}")
     return known[name].load()
 
 
