@@ -23,35 +23,71 @@ class Listing:
         audio: path without ending, in unicode NFC, to the path; the first of several that differ only in the ending.
     """
 
-    def __init__(self, root: Path, within: Callable[[str], bool] = lambda path: True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        within: Callable[[str], bool] = lambda path: True,
+        beside: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         """Walk the folder once.
 
         Args:
             root: the folder.
-            within: which paths below it belong to the corpus.
+            within: which paths below it hold the audio of the rows; audio elsewhere is dropped.
+            beside: which of the others hold audio that belongs to the corpus and is no row, such as whole songs.
         """
         self.root = root
-        paths = [path for path in walk(root) if within(path)]
-        self.files = [path for path in paths if not is_hidden(path)]
-        self._names = {nfc(path): path for path in self.files}
+        self.files: list[str] = []
         self.audio: dict[str, str] = {}
         self._drops: list[Drop] = []
-        for path in paths:
+        for path in walk(root):
+            inside = within(path)
+            if inside and not is_hidden(path):
+                self.files.append(path)
             if not is_audio(path):
                 continue
             name = nfc(stem(path))
             if is_hidden(path):
                 self._drops.append(Drop(name, path, "hidden_file", "left by a system or an archiver", "scan"))
+            elif not inside and beside(path):
+                continue
+            elif not inside:
+                detail = "it lies outside the folders of this corpus"
+                self._drops.append(Drop(name, path, "unlisted_audio", detail, "scan"))
             elif name in self.audio:
                 detail = f"differs from {self.audio[name]} only in its ending"
                 self._drops.append(Drop(name, path, "duplicate_id", detail, "scan"))
             else:
                 self.audio[name] = path
+        self._names = {_spelt(path): path for path in reversed(self.files)}
+        self._names |= {nfc(path): path for path in self.files}  # one that is spelt as it is asked for comes first
         self._taken: set[str] = set()
 
     def faults(self) -> Iterator[Drop]:
-        """Hidden audio files, and those that differ from another only in their ending."""
+        """Audio that is hidden, that lies elsewhere, or that differs from other audio only in its ending."""
         yield from self._drops
+
+    def orphans(
+        self, *endings: str, audio_of: Callable[[str], str | None] = lambda name: name
+    ) -> Iterator[tuple[str, str]]:
+        """Names of audio that is not there, though a text, label or score of it is; each once.
+
+        Args:
+            endings: of such files, with the dot, in small letters.
+            audio_of: the name of the audio (path without ending) of such a file by its own; None where it needs none.
+
+        Yields:
+            The name of the audio and the path of what belongs to it.
+        """
+        seen: set[str] = set()
+        for path in self.files:
+            suffix = PurePosixPath(path).suffix
+            if suffix.lower() not in endings:
+                continue
+            name = audio_of(nfc(path[: -len(suffix)]))
+            if name is not None and name not in self.audio and name not in seen:
+                seen.add(name)
+                yield name, path
 
     def find(self, name: str) -> str | None:
         """Path of the audio file of this name without ending; it counts as listed from now on."""
@@ -61,8 +97,8 @@ class Listing:
         return path
 
     def file(self, path: str) -> Path | None:
-        """A file by its path below the root, however its accents are spelt; None where there is none."""
-        found = self._names.get(nfc(path))
+        """A file by its path below the root, however accents and ending are spelt; None where there is none."""
+        found = self._names.get(nfc(path)) or self._names.get(_spelt(path))
         return None if found is None else self.root / found
 
     def text(self, path: str) -> str | None:
@@ -164,6 +200,12 @@ def seconds_of(path: Path) -> float | None:
 def stem(path: str) -> str:
     """A path without the ending of an audio file."""
     return path[: -len(PurePosixPath(path).suffix)] if is_audio(path) else path
+
+
+def _spelt(path: str) -> str:
+    """One spelling of a path: in NFC, its ending in small letters."""
+    suffix = PurePosixPath(path).suffix
+    return nfc(path[: len(path) - len(suffix)]) + suffix.lower()
 
 
 def nfc(text: str) -> str:

@@ -49,7 +49,11 @@ def iter_opencpop(
 
     root = find_root(root, has_table, "Opencpop needs segments/train.txt, test.txt or transcriptions.txt")
     below = "segments/" if (root / "segments").is_dir() else ""
-    listing = Listing(root, lambda path: path.startswith(f"{below}wavs/"))
+    listing = Listing(
+        root,
+        lambda path: path.startswith(f"{below}wavs/"),
+        beside=lambda path: bool(below) and path.startswith("wavs/"),  # whole songs
+    )
     yield from listing.faults()
     given = [(name, split) for name, split in _TABLES if (root / below / name).is_file()]
     tempos: dict[str, float | None] = {}
