@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amphion_core.data import Drop
 from amphion_data.scores.melody import Note
-from amphion_data.scores.timeline import Interval
+from amphion_data.scores.score import TOLERANCE
+from amphion_data.scores.timeline import Interval, faults_of_order
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ __all__ = [
     "phone_values",
     "quietest",
     "slice_by_level",
+    "times_fault",
     "with_margins",
 ]
 
@@ -53,6 +56,26 @@ def with_margins(stretches: Sequence[tuple[float, float]], length: float) -> lis
         left = (after - end if number + 1 == len(stretches) else (after - end) / 2) if after > end else 0.0
         found.append((round(start - min(MARGIN, room), 6), round(min(end + min(MARGIN, left), length), 6)))
     return found
+
+
+def times_fault(intervals: Sequence[Interval], length: float, *, whole: bool = False) -> str | None:
+    """Why labels can't be those of a recording, in words; None where they can.
+
+    Args:
+        intervals: labels in the order of their file.
+        length: seconds of the recording.
+        whole: whether their durations must add up to the recording, as those of a clip that is not cut must.
+    """
+    faults = faults_of_order(intervals, gaps=False)
+    if faults:
+        return f"{faults[0]}; labels of one voice follow each other"
+    end = max((interval.end for interval in intervals), default=0.0)
+    if end > length + TOLERANCE:
+        return f"the labels go on to {end:.3f} s, the audio ends at {length:.3f} s; these are not labels of this file"
+    total = math.fsum(interval.duration for interval in intervals)
+    if whole and abs(total - length) > TOLERANCE:
+        return f"the labels last {total:.3f} s, the audio {length:.3f} s; they may differ by {TOLERANCE} s"
+    return None
 
 
 def cut_at_pauses(intervals: Sequence[Interval], pauses: Collection[str], shortest: float) -> list[list[Interval]]:

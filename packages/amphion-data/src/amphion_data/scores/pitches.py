@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-__all__ = ["HIGHEST", "LOWEST", "REST", "pitch_name", "pitch_number"]
+__all__ = ["HIGHEST", "LOWEST", "REST", "fault_of_pitches", "pitch_name", "pitch_number"]
 
 REST = 0
 """The number of a pause."""
@@ -34,6 +35,12 @@ def pitch_number(name: str) -> int:
 def pitch_name(number: int) -> str:
     """Name of a MIDI number with sharps, `rest` for 0."""
     return "rest" if number == REST else f"{_NAMES[number % 12]}{number // 12 - 1}"
+
+
+def fault_of_pitches(numbers: Iterable[int]) -> str | None:
+    """Which of some MIDI numbers are neither a rest nor sung by any voice, in words; None where all are."""
+    strange = [str(number) for number in numbers if number != REST and not LOWEST <= number <= HIGHEST]
+    return f"pitches outside {LOWEST} to {HIGHEST}: {', '.join(strange[:5])}" if strange else None
 
 
 def _number(spelling: str, name: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from amphion_data.scores.phones import SPECIAL
-from amphion_data.scores.pitches import HIGHEST, LOWEST, REST
+from amphion_data.scores.pitches import REST, fault_of_pitches
 
 __all__ = ["TOLERANCE", "Score", "ScoreError"]
 
@@ -83,8 +83,8 @@ class Score:
         for name, durations in (("phone", self.phone_durations), ("note", self.note_durations)):
             bad = [f"{value} ({name} {i})" for i, value in enumerate(durations) if not value >= 0 or math.isinf(value)]
             found += [f"durations that are no length of time: {', '.join(bad[:5])}"] if bad else []
-        strange = [str(note) for note in self.notes if note != REST and not LOWEST <= note <= HIGHEST]
-        found += [f"pitches outside {LOWEST} to {HIGHEST}: {', '.join(strange[:5])}"] if strange else []
+        strange = fault_of_pitches(self.notes)
+        found += [strange] if strange else []
         if found:
             return found
         found += self._faults_of_phones()

@@ -45,8 +45,8 @@ class Point:
     label: str
 
 
-def faults_of_order(intervals: Sequence[Interval]) -> list[str]:
-    """Gaps, overlaps and turned ends of more than 1 ms, in words."""
+def faults_of_order(intervals: Sequence[Interval], *, gaps: bool = True) -> list[str]:
+    """Gaps (where asked for), overlaps and turned ends of more than 1 ms, in words."""
     faults = [
         f"{interval.label!r} ends at {interval.end:.4f} s, before it begins at {interval.start:.4f} s"
         for interval in intervals
@@ -54,7 +54,7 @@ def faults_of_order(intervals: Sequence[Interval]) -> list[str]:
     ]
     for left, right in pairwise(intervals):
         gap = right.start - left.end
-        if abs(gap) > TOLERANCE:
+        if gap < -TOLERANCE or (gaps and gap > TOLERANCE):
             kind = "gap" if gap > 0 else "overlap"
             faults.append(f"{kind} of {abs(gap):.4f} s between {left.label!r} and {right.label!r} at {left.end:.4f} s")
     return faults
