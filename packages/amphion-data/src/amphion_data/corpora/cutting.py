@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from amphion_core.audio import AudioError
+
 __all__ = [
     "MARGIN",
     "cut_at_pauses",
@@ -26,6 +28,7 @@ __all__ = [
     "quietest",
     "slice_by_level",
     "times_fault",
+    "unreadable",
     "with_margins",
 ]
 
@@ -41,9 +44,14 @@ def length_of(root: Path, path: str, id: str) -> float | Drop:
     try:
         return info(root / path).duration
     except AudioError as error:
-        return Drop(id, path, error.reason, str(error), "scan")
+        return unreadable(root, path, id, error)
     except OSError as error:
         return Drop(id, path, "missing_audio", f"{type(error).__name__}: {error.strerror or error}", "scan")
+
+
+def unreadable(root: Path, path: str, id: str, error: AudioError) -> Drop:
+    """The drop of a file that can't be read; its words name the path below the root, wherever that lies."""
+    return Drop(id, path, error.reason, str(error).replace(str(root / path), path), "scan")
 
 
 def with_margins(stretches: Sequence[tuple[float, float]], length: float) -> list[tuple[float, float]]:
