@@ -1,7 +1,7 @@
 """OpenSinger: about 50 h of Mandarin singing, 66 singers, 44.1 kHz, CC BY-NC-SA.
 
 `{ManRaw,WomanRaw}/N_SONG/N_SONG_K.{wav,txt,lab}`. The same number is another singer in the other folder; titles may
-hold underscores.
+hold underscores. The `.lab` holds phones or pinyin; where it has three columns, the first two are times.
 
 Source: Huang et al., "Multi-Singer: Fast Multi-Singer Singing Voice Vocoder With A Large-Scale Corpus", 2021,
 arXiv:2112.10358.
@@ -9,19 +9,33 @@ arXiv:2112.10358.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
+from amphion_data.corpora.cutting import phone_values
 from amphion_data.corpora.listing import Listing, find_root, make_row, nfc
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
+from amphion_data.scores.lab import read_lab
 
 __all__ = ["OPENSINGER", "iter_opensinger"]
 
 _FOLDERS = {"ManRaw": ("Man", "M"), "WomanRaw": ("Woman", "F")}
+_TIMES = re.compile(r"\s*[\d.]+\s+[\d.]+\s+\S")
+
+
+class _Name(NamedTuple):
+    """What the name of a clip says."""
+
+    id: str
+    speaker: str
+    gender: str
+    song: str
+    number: str
 
 
 def iter_opensinger(
@@ -46,40 +60,60 @@ def iter_opensinger(
     yield from listing.faults()
     for name, path in listing.audio.items():
         yield _row(name, path, listing, language, require_text)
+    for name, path in listing.orphans(".txt", ".lab"):
+        if known := _parsed(name):
+            yield make_row(known.id, None, looked_for=f"{name}.wav; {path} is there")
+
+
+def _parsed(name: str) -> _Name | None:
+    """The parts of FOLDER/N_SONG/N_SONG_K; None where a name is not of this form."""
+    parts = name.split("/")
+    number, _, rest = parts[-1].partition("_")
+    song, _, clip = rest.rpartition("_")
+    if len(parts) != 3 or not number.isdecimal() or not song or not clip.isdecimal():
+        return None
+    kind, gender = _FOLDERS[parts[0]]
+    return _Name(nfc(f"{kind}_{number}_{song}_{clip}"), f"{kind}_{number}", gender, song, number)
 
 
 def _row(name: str, path: str, listing: Listing, language: str, require_text: bool) -> Utterance | Drop:
-    parts = name.split("/")
-    stem = parts[-1]
-    number, _, rest = stem.partition("_")
-    song, _, clip = rest.rpartition("_")
-    if len(parts) != 3 or not number.isdecimal() or not song or not clip.isdecimal():
+    known = _parsed(name)
+    folder, stem = name.split("/")[-2:] if "/" in name else ("", name)
+    if known is None:
         return Drop(stem, path, "unlisted_audio", "not of the form FOLDER/N_SONG/N_SONG_K", "scan")
-    kind, gender = _FOLDERS[parts[0]]
-    speaker = f"{kind}_{number}"
-    id = nfc(f"{speaker}_{song}_{clip}")
-    if parts[1].partition("_")[0] != number:
-        detail = f"the folder {parts[1]} is of another singer than the file {stem}"
-        return Drop(id, path, "wrong_speaker", detail, "scan")
+    if folder.partition("_")[0] != known.number:
+        detail = f"the folder {folder} is of another singer than the file {stem}"
+        return Drop(known.id, path, "wrong_speaker", detail, "scan")
     try:
-        raw, phones = listing.text(f"{name}.txt"), listing.text(f"{name}.lab")
+        raw, labels = listing.text(f"{name}.txt"), _labels(listing.text(f"{name}.lab"), f"{stem}.lab")
     except ValueError as error:
-        return Drop(id, path, "bad_row", str(error), "scan")
+        return Drop(known.id, path, "bad_row", str(error), "scan")
     return make_row(
-        id,
+        known.id,
         path,
         raw=raw,
         require_text=require_text,
         looked_for=f"{stem}.txt beside it",
-        speaker=speaker,
+        speaker=known.speaker,
         language=language,
-        extra={
-            "song": song,
-            "gender": gender,
-            "style": "singing",
-            "phones": None if phones is None else phones.split(),
-        },
+        extra={"song": known.song, "gender": known.gender, "style": "singing", **labels},
     )
+
+
+def _labels(content: str | None, name: str) -> dict[str, Any]:
+    """Phones of a `.lab`, with their times where it states them.
+
+    Raises:
+        ValueError: a line of a file with times has not three columns.
+    """
+    if content is None:
+        return {}
+    if not _TIMES.match(content):
+        return {"phones": content.split()}
+    try:
+        return phone_values(read_lab(content.encode()), 0.0)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 OPENSINGER = Corpus(
