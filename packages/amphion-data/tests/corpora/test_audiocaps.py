@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 HEAD = "audiocap_id,youtube_id,start_time,caption\n"
@@ -66,3 +68,31 @@ def test_other_columns_are_refused(text, run):
     text("dataset/train.csv", "a,b\n1,2\n")
     with pytest.raises(ValueError, match="expected the columns audiocap_id"):
         run("audiocaps")
+
+
+def details(done):
+    lines = (done.out / "drops.jsonl").read_text(encoding="utf-8").splitlines()
+    return {drop["id"]: (drop["audio"], drop["detail"]) for drop in map(json.loads, lines)}
+
+
+def test_a_caption_that_is_not_utf_8_costs_only_its_row(sound, text, run):
+    table = HEAD.encode() + b"1,one,0,A caf\xe9\n2,two,0,Rain\n3,three,0,Caf\xe9\n4,three,0,Wind\n5,f\xe9ur,0,Hail\n"
+    text("dataset/train.csv", table)
+    for name in ("one", "two", "three"):
+        sound(f"{name}_0.wav", rate=8000)
+    done = run("audiocaps")
+    assert {id: row.text for id, row in done.rows.items()} == {"two_0": "Rain", "three_0": "Wind"}
+    assert done.drops == [("f\\xe9ur", "bad_row"), ("one_0", "bad_row"), ("three_0", "bad_row")]
+    audio, detail = details(done)["one_0"]
+    assert audio == "one_0.wav" and detail == r"train.csv:2: not UTF-8: ['1', 'one', '0', 'A caf\\xe9']"
+
+
+def test_a_sound_named_by_its_video_alone_is_of_no_clip_where_the_video_has_two(sound, text, run):
+    text("dataset/train.csv", HEAD + "1,shared,0,Rain\n2,shared,50,Wind\n3,named,0,Dog\n4,named,50,Cat\n5,own,0,Bird\n")
+    for name in ("shared", "named", "named_0", "Yown"):
+        sound(f"{name}.wav", rate=8000)
+    done = run("audiocaps")
+    assert sorted(done.rows) == ["named_0", "own_0"]
+    assert done.drops == [(id, "missing_audio") for id in ("named_50", "shared_0", "shared_50")]
+    said = "clips of this video at 0 s, 50 s; shared.wav does not say of which it is; name it shared_50.wav"
+    assert said in details(done)["shared_50"][1]

@@ -13,13 +13,13 @@ import io
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpora.cutting import length_of
-from amphion_data.corpora.listing import Listing, find_root, make_row, read_utf8
+from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 
@@ -31,6 +31,8 @@ _TABLES = (("train", "train"), ("val", "valid"), ("test", "test"))
 _COLUMNS = ("audiocap_id", "youtube_id", "start_time", "caption")
 _SECONDS = 10
 _LONGEST = 10.5
+_BY_VIDEO = ("YYTID", "YTID")
+"""Rules by which a sound is found whose name does not say where in the video it begins."""
 
 
 class _Clip(NamedTuple):
@@ -40,6 +42,18 @@ class _Clip(NamedTuple):
     start: int
     captions: list[tuple[int, str]]
     where: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.video}_{self.start}"
+
+
+class _Fault(NamedTuple):
+    """A row of the table that can't be used; the clip that it is of, where that can be told."""
+
+    detail: str
+    name: str
+    clip: _Clip | None
 
 
 def iter_audiocaps(
@@ -71,14 +85,23 @@ def iter_audiocaps(
     for name in listing.audio:
         stems.setdefault(name.rpartition("/")[2], []).append(name)
     shorten = str(cut).lower() in ("true", "1", "yes")
-    for table, name, split in tables(root):
-        clips, faults = _clips(table)
-        yield from faults
+    read = [(table, name, split, *_clips(table)) for table, name, split in tables(root)]
+    starts: dict[str, set[int]] = {}
+    for clip in (clip for *_, clips, _ in read for clip in clips):
+        starts.setdefault(clip.video, set()).add(clip.start)
+    for table, name, split, clips, faults in read:
+        for fault in faults:
+            yield _faulty(fault, {clip.id for clip in clips}, stems, name, listing)
         rules = Counter[str]()
         for clip in clips:
             stem, rule = _find(clip, stems, name)
+            audio = listing.find(stem) if stem else None
+            if audio is not None and rule in _BY_VIDEO and len(starts[clip.video]) > 1:
+                rules[""] += 1
+                yield _shared(clip, PurePosixPath(audio).name, starts[clip.video])
+                continue
             rules[rule] += 1
-            yield _row(root, clip, listing.find(stem) if stem else None, rule, split, language, require_text, shorten)
+            yield _row(root, clip, audio, rule, split, language, require_text, shorten)
         missing = rules.pop("", 0)
         log.info(
             "%s: sounds found by %s", table.name, ", ".join(f"{r} ({n})" for r, n in rules.most_common()) or "no rule"
@@ -94,6 +117,22 @@ def iter_audiocaps(
     yield from listing.rest("no table lists it")
 
 
+def _shared(clip: _Clip, name: str, starts: set[int]) -> Drop:
+    """A clip of which there is only a sound that may be that of another clip of the video."""
+    places = ", ".join(f"{start} s" for start in sorted(starts))
+    detail = f"{clip.where}: the tables have clips of this video at {places}; {name} does not say of which it is"
+    return Drop(clip.id, "", "missing_audio", f"{detail}; name it {clip.id}{PurePosixPath(name).suffix}", "scan")
+
+
+def _faulty(fault: _Fault, kept: set[str], stems: dict[str, list[str]], split: str, listing: Listing) -> Drop:
+    """The drop of a row that can't be used; the sound of its clip is listed, unless other rows have it."""
+    audio = None
+    if fault.clip is not None and fault.clip.id not in kept:
+        stem, _ = _find(fault.clip, stems, split)
+        audio = listing.find(stem) if stem else None
+    return Drop(fault.clip.id if fault.clip else fault.name, audio or "", "bad_row", fault.detail, "scan")
+
+
 def _row(
     root: Path,
     clip: _Clip,
@@ -104,7 +143,7 @@ def _row(
     require_text: bool,
     shorten: bool,
 ) -> Utterance | Drop:
-    id = f"{clip.video}_{clip.start}"
+    id = clip.id
     captions = [caption for _, caption in sorted(clip.captions)]
     extra: dict[str, Any] = {"captions": captions, "video": clip.video, "split": split, "found_by": rule}
     if audio is not None:
@@ -125,9 +164,10 @@ def _row(
     )
 
 
-def _clips(table: Path) -> tuple[list[_Clip], list[Drop]]:
+def _clips(table: Path) -> tuple[list[_Clip], list[_Fault]]:
     """Clips of a table, each once, and its faulty rows."""
-    reader = csv.DictReader(io.StringIO(read_utf8(table), newline=""))
+    content = table.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    reader = csv.DictReader(io.StringIO(content, newline=""))
     names = tuple(reader.fieldnames or ())
     if set(_COLUMNS) - set(names):
         raise ValueError(f"{table}: expected the columns {', '.join(_COLUMNS)}; found {', '.join(names)}")
@@ -135,30 +175,52 @@ def _clips(table: Path) -> tuple[list[_Clip], list[Drop]]:
     faults = []
     for row in reader:
         where = f"{table.name}:{reader.line_num}"
-        video = (row["youtube_id"] or "").strip()
-        try:
-            number, start = int(row["audiocap_id"]), int(float(row["start_time"]))
-            if not video or "/" in video or row["caption"] is None or start < 0:
-                raise ValueError
-        except (TypeError, ValueError):
-            faults.append(Drop(video or where, "", "bad_row", f"{where}: {[row[name] for name in _COLUMNS]}", "scan"))
+        values = [row[name] for name in _COLUMNS]
+        number, video, start, caption = (value or "" for value in values)
+        video = video.strip()
+        clip = _clip(number, video, start, where)
+        broken = any(not _is_utf8(value) for value in values if value)
+        if clip is None or row["caption"] is None or broken:
+            shown = [None if value is None else _shown(value) for value in values]
+            detail = f"{where}: {'not UTF-8: ' if broken else ''}{shown}"
+            faults.append(_Fault(detail, _shown(video) or where, clip))
             continue
-        clip = clips.setdefault((video, start), _Clip(video, start, [], where))
-        clip.captions.append((number, row["caption"]))
+        clip = clips.setdefault((clip.video, clip.start), clip)
+        clip.captions.append((int(number), caption))
     return list(clips.values()), faults
+
+
+def _clip(number: str, video: str, start: str, where: str) -> _Clip | None:
+    """The clip of a row, without its captions; None where the row does not tell."""
+    try:
+        int(number)
+        begin = int(float(start))
+    except (OverflowError, ValueError):
+        return None
+    return _Clip(video, begin, [], where) if video and "/" not in video and begin >= 0 and _is_utf8(video) else None
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text that was read with escapes for foreign bytes has none."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def _shown(text: str) -> str:
+    """A text with its foreign bytes escaped, as people and JSON can have it."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _find(clip: _Clip, stems: dict[str, list[str]], split: str) -> tuple[str | None, str]:
     """Name of the sound of a clip, and the rule by which it was found."""
     end = clip.start + _SECONDS
-    number = min(number for number, _ in clip.captions)
-    tries = (
+    tries = [
         ("YTID_START_END in ms", f"{clip.video}_{clip.start * 1000}_{end * 1000}"),
         ("YTID_START", f"{clip.video}_{clip.start}"),
         ("YYTID", f"Y{clip.video}"),
         ("YTID", clip.video),
-        ("AUDIOCAPID", str(number)),
-    )
+    ]
+    if clip.captions:
+        tries.append(("AUDIOCAPID", str(min(number for number, _ in clip.captions))))
     for rule, stem in tries:
         found = stems.get(stem)
         if found:
