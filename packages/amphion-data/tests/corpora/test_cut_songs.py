@@ -44,3 +44,32 @@ def test_unreadable_recordings_are_named_by_their_path_below_the_corpus(root, so
     text("A/sing/02.txt", "0.0 1.0 ah\n")
     said = details(run("nus48e"))["A_sing_02"]
     assert str(root.parent) not in said and said.startswith("A/sing/02.wav is empty")
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ("0.0 2.0 ah\n2.0 6.0 b\n", "go on to 6.000 s, the audio ends at 4.000 s"),
+        ("0.0 2.0 ah\n1.0 3.0 b\n", "overlap of 1.0000 s between 'ah' and 'b'"),
+        ("0.0 2.0 ah\n2.0 4.02 sil\n4.02 4.08 b\n", "phrase 2 begins at 4.020 s, the audio ends at 4.000 s"),
+        ("0.0 4.0 sil\n", "01.txt: it has no phone"),
+    ],
+)
+def test_nus48e_recordings_whose_labels_are_of_something_else_are_dropped(labels, words, sound, text, run):
+    for voice in "AB":
+        sound(f"{voice}/sing/01.wav", rate=8000, seconds=4.0)
+        text(f"{voice}/sing/01.txt", "0.0 4.0 ah\n" if voice == "B" else labels)
+    done = run("nus48e")
+    assert list(done.rows) == ["B_sing_01_00"] and done.drops == [("A_sing_01", "bad_row")]
+    assert words in details(done)["A_sing_01"]
+
+
+def test_nus48e_labels_without_their_recording_are_missing_audio(sound, text, run):
+    sound("KENN/sing/01.wav", rate=8000, seconds=1.0)
+    text("KENN/sing/01.TXT", "0.0 1.0 ah\n")
+    text("KENN/sing/05.txt", "0.0 1.0 ah\n")
+    text("KENN/notes.txt", "no labels")
+    text("README.txt", "no labels")
+    done = run("nus48e")
+    assert list(done.rows) == ["KENN_sing_01_00"] and done.drops == [("KENN_sing_05", "missing_audio")]
+    assert details(done)["KENN_sing_05"] == "no audio file: KENN/sing/05.wav; KENN/sing/05.txt is there"

@@ -23,6 +23,7 @@ __all__ = [
     "cut_at_pauses",
     "cut_at_rests",
     "length_of",
+    "margins_of",
     "note_values",
     "phone_values",
     "quietest",
@@ -66,15 +67,31 @@ def with_margins(stretches: Sequence[tuple[float, float]], length: float) -> lis
     return found
 
 
-def times_fault(intervals: Sequence[Interval], length: float, *, whole: bool = False) -> str | None:
+def margins_of(phrases: Sequence[Sequence[Interval | Note]], length: float) -> list[tuple[float, float]]:
+    """Stretches of phrases, with margins, in a recording of so many seconds.
+
+    Raises:
+        ValueError: a phrase begins where the recording has ended.
+    """
+    for number, phrase in enumerate(phrases, 1):
+        if phrase[0].start >= length:
+            raise ValueError(f"phrase {number} begins at {phrase[0].start:.3f} s, the audio ends at {length:.3f} s")
+    return with_margins([(phrase[0].start, min(phrase[-1].end, length)) for phrase in phrases], length)
+
+
+def times_fault(
+    intervals: Sequence[Interval], length: float, *, whole: bool = False, overlaps: bool = False
+) -> str | None:
     """Why labels can't be those of a recording, in words; None where they can.
 
     Args:
         intervals: labels in the order of their file.
         length: seconds of the recording.
         whole: whether their durations must add up to the recording, as those of a clip that is not cut must.
+        overlaps: whether they may overlap, as those of a TextGrid may, whose reader warns of it.
     """
-    faults = faults_of_order(intervals, gaps=False)
+    each = [[interval] for interval in intervals] if overlaps else [intervals]
+    faults = [fault for part in each for fault in faults_of_order(part, gaps=False)]
     if faults:
         return f"{faults[0]}; labels of one voice follow each other"
     end = max((interval.end for interval in intervals), default=0.0)

@@ -13,7 +13,7 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import cut_at_pauses, length_of, phone_values, with_margins
+from amphion_data.corpora.cutting import cut_at_pauses, length_of, margins_of, phone_values, times_fault
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
@@ -44,11 +44,18 @@ def iter_nus48e(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utter
     listing = Listing(root)
     yield from listing.faults()
     for name, path in listing.audio.items():
-        parts = name.split("/")
-        if len(parts) != 3 or parts[1] not in _STYLES:
-            yield Drop(parts[-1], path, "unlisted_audio", "not of the form SUBJECT/sing|read/NN", "scan")
+        if not _is_recording(name):
+            yield Drop(name.rpartition("/")[2], path, "unlisted_audio", "not of the form SUBJECT/sing|read/NN", "scan")
             continue
         yield from _recording(root, name, path, listing, language)
+    for name, path in listing.orphans(".txt", audio_of=lambda name: name if _is_recording(name) else None):
+        yield make_row(name.replace("/", "_"), None, looked_for=f"{name}.wav; {path} is there")
+
+
+def _is_recording(name: str) -> bool:
+    """Whether a name is of the form SUBJECT/sing|read/NN."""
+    parts = name.split("/")
+    return len(parts) == 3 and parts[1] in _STYLES
 
 
 def _recording(root: Path, name: str, path: str, listing: Listing, language: str) -> Iterator[Utterance | Drop]:
@@ -62,16 +69,15 @@ def _recording(root: Path, name: str, path: str, listing: Listing, language: str
     try:
         if labels is None:
             raise ValueError(f"no {song}.txt beside it")
-        phrases = cut_at_pauses(read_lab(labels), _PAUSES, _SHORTEST_PAUSE)
-        beyond = [phrase for phrase in phrases if phrase[0].start >= length]
-        if not phrases or beyond:
-            raise ValueError(
-                f"{song}.txt has no phone" if not phrases else f"{song}.txt goes on after the {length:.2f} s"
-            )
+        intervals = read_lab(labels)
+        phrases = cut_at_pauses(intervals, _PAUSES, _SHORTEST_PAUSE)
+        fault = times_fault(intervals, length) if phrases else "it has no phone"
+        if fault:
+            raise ValueError(f"{song}.txt: {fault}")
+        stretches = margins_of(phrases, length)
     except ValueError as error:
         yield Drop(id, path, "bad_row", str(error), "scan")
         return
-    stretches = with_margins([(phrase[0].start, min(phrase[-1].end, length)) for phrase in phrases], length)
     for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
         yield make_row(
             f"{id}_{number:02d}",
