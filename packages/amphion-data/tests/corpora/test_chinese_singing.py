@@ -45,12 +45,9 @@ def test_opensinger_audio_in_other_folders_is_dropped_by_name(sound, text, run):
 
 
 def test_opensinger_labels_with_times_are_read_as_such(sound, text, run, details):
-    labs = {
-        0: "0 2000000 n\n2000000 4000000 i\n",
-        1: "0.0 0.2 n\n0.2 0.4 i",
-        2: "nan nan n\ni",
-        3: "0 2000000 n\n2000000",
-    }
+    timed = ("0 2000000 n\n2000000 4000000 i\n", "0.0 0.2 n\n0.2 0.4 i")
+    wrong = ("0 2000000 n\n2000000", "0 2000000 n\n2000000 6000000 i\n")
+    labs = dict(enumerate((*timed, "nan nan n\ni", *wrong)))
     for number, lab in labs.items():
         sound(f"ManRaw/3_x/3_x_{number}.wav")
         text(f"ManRaw/3_x/3_x_{number}.txt", "你")
@@ -64,5 +61,50 @@ def test_opensinger_labels_with_times_are_read_as_such(sound, text, run, details
             [0.2, 0.2],
         )
     assert done.rows["Man_3_x_2"].extra["phones"] == ["nan", "nan", "n", "i"]  # 南 is no number
-    assert done.drops == [("Man_3_x_3", "bad_row")]
+    assert done.drops == [("Man_3_x_3", "bad_row"), ("Man_3_x_4", "bad_row")]
+    assert details(done)["Man_3_x_4"].startswith("3_x_4.lab: the labels go on to 0.600 s, the audio ends at 0.400 s")
     assert details(done)["Man_3_x_3"].startswith("3_x_3.lab: line 2: expected 'start end label'")
+
+
+def grid(*intervals):
+    """A TextGrid of one tier of phones."""
+    end = intervals[-1][1]
+    lines = ['"ooTextFile"', '"TextGrid"', "0", end, "<exists>", 1, '"IntervalTier"', '"phone"', 0, end, len(intervals)]
+    lines += [part for start, stop, phone in intervals for part in (start, stop, f'"{phone}"')]
+    return "\n".join(map(str, lines))
+
+
+def test_popcs_labels_must_last_as_long_as_the_audio(sound, text, run, details):
+    grids = {
+        "0001": grid((0, 0.1, "n"), (0.1, 0.4, "i")),
+        "0002": grid((0, 0.1, "n"), (0.1, 0.2, "i")),
+        "0003": grid((0, 0.1, "n"), (0.1, 0.6, "i")),
+        "0004": grid((0, 0.1, "n"), (0.08, 0.4, "i")),
+        "0005": grid((0, 0.2, "n"), (0.2, 0.1, "i"), (0.1, 0.4, "i")),
+    }
+    for number, content in grids.items():
+        sound(f"popcs-歌/{number}_wf0.wav")
+        text(f"popcs-歌/{number}.txt", "你")
+        text(f"popcs-歌/{number}.TextGrid", content)
+    done = run("popcs")
+    assert sorted(done.rows) == ["歌_0001", "歌_0004"]
+    assert done.rows["歌_0004"].extra["warnings"][0].startswith("textgrid: tier 'phone': overlap of 0.0200 s")
+    assert done.drops == [("歌_0002", "bad_row"), ("歌_0003", "bad_row"), ("歌_0005", "bad_row")]
+    assert details(done)["歌_0002"].startswith("0002.TextGrid: the labels last 0.200 s, the audio 0.400 s")
+
+
+def test_popcs_names_texts_and_labels_without_audio_once(sound, text, run, details):
+    sound("popcs-歌/0000_wf0.wav")
+    text("popcs-歌/0000.TXT", "你")
+    sound("popcs-歌/0001.wav")
+    text("popcs-歌/0001.txt", "你")
+    text("popcs-歌/0001_ph.txt", "n i")
+    for ending in (".txt", "_ph.txt", ".TextGrid"):
+        text(f"popcs-歌/0009{ending}", "你")
+    sound("别的/0001_wf0.wav")
+    text("popcs-歌.txt", "no clip")
+    text("popcs-歌/readme.txt", "no clip")
+    done = run("popcs")
+    assert sorted(done.rows) == ["歌_0000", "歌_0001"] and done.rows["歌_0000"].text == "你"
+    assert done.drops == [("别的/0001_wf0", "unlisted_audio"), ("歌_0009", "missing_audio")]
+    assert details(done)["歌_0009"] == "no audio file: popcs-歌/0009_wf0.wav; popcs-歌/0009.TextGrid is there"

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import phone_values
-from amphion_data.corpora.listing import Listing, find_root, make_row, nfc
+from amphion_data.corpora.cutting import phone_values, times_fault
+from amphion_data.corpora.listing import Listing, find_root, make_row, nfc, seconds_of
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.lab import read_lab
@@ -85,7 +85,8 @@ def _row(name: str, path: str, listing: Listing, language: str, require_text: bo
         detail = f"the folder {folder} is of another singer than the file {stem}"
         return Drop(known.id, path, "wrong_speaker", detail, "scan")
     try:
-        raw, labels = listing.text(f"{name}.txt"), _labels(listing.text(f"{name}.lab"), f"{stem}.lab")
+        raw, lab = listing.text(f"{name}.txt"), listing.text(f"{name}.lab")
+        labels = _labels(lab, f"{stem}.lab", listing.root / path)
     except ValueError as error:
         return Drop(known.id, path, "bad_row", str(error), "scan")
     return make_row(
@@ -100,20 +101,25 @@ def _row(name: str, path: str, listing: Listing, language: str, require_text: bo
     )
 
 
-def _labels(content: str | None, name: str) -> dict[str, Any]:
+def _labels(content: str | None, name: str, audio: Path) -> dict[str, Any]:
     """Phones of a `.lab`, with their times where it states them.
 
     Raises:
-        ValueError: a line of a file with times has not three columns.
+        ValueError: a line of a file with times has not three columns, or they are not the times of this audio.
     """
     if content is None:
         return {}
     if not _TIMES.match(content):
         return {"phones": content.split()}
     try:
-        return phone_values(read_lab(content.encode()), 0.0)
+        intervals = read_lab(content.encode())
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    length = seconds_of(audio)
+    fault = None if length is None else times_fault(intervals, length, whole=True)
+    if fault:
+        raise ValueError(f"{name}: {fault}")
+    return phone_values(intervals, 0.0)
 
 
 OPENSINGER = Corpus(

@@ -13,8 +13,8 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import phone_values
-from amphion_data.corpora.listing import Listing, find_root, make_row
+from amphion_data.corpora.cutting import phone_values, times_fault
+from amphion_data.corpora.listing import Listing, find_root, make_row, seconds_of
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.phones import is_special, special_phone
@@ -48,7 +48,7 @@ def iter_popcs(
         FileNotFoundError: there is no song.
     """
     root = find_root(root, lambda folder: any(folder.glob(f"{_PREFIX}*/")), f"PopCS needs folders {_PREFIX}SONG")
-    listing = Listing(root, lambda path: path.startswith(_PREFIX))
+    listing = Listing(root, lambda path: path.startswith(_PREFIX) and "/" in path)
     yield from listing.faults()
     for name, path in listing.audio.items():
         folder, stem = name.rpartition("/")[::2]
@@ -57,7 +57,7 @@ def iter_popcs(
         base = f"{folder}/{number}"
         try:
             raw, spelt = listing.text(f"{base}.txt"), listing.text(f"{base}_ph.txt")
-            labels, warnings = _labels(listing.file(f"{base}.TextGrid"), spelt, phone_tier)
+            labels, warnings = _labels(listing.file(f"{base}.TextGrid"), spelt, phone_tier, root / path)
         except (ValueError, LookupError) as error:
             yield Drop(id, path, "bad_row", str(error), "scan")
             continue
@@ -72,9 +72,24 @@ def iter_popcs(
             extra={"song": song, "style": "singing", **labels, "warnings": warnings or None},
         )
 
+    def audio_of(name: str) -> str | None:
+        base = name.removesuffix("_ph")
+        is_clip = base.rpartition("/")[2].isdecimal()
+        return f"{base}{_SUFFIX}" if is_clip and base not in listing.audio else None
 
-def _labels(grid: Path | None, spelt: str | None, tier: str | None) -> tuple[dict[str, Any], list[str]]:
-    """Phones with their times of the TextGrid, or the list of phones alone."""
+    for name, path in listing.orphans(".txt", ".textgrid", audio_of=audio_of):
+        folder, stem = name.rpartition("/")[::2]
+        id = f"{folder.removeprefix(_PREFIX)}_{stem.removesuffix(_SUFFIX)}"
+        yield make_row(id, None, looked_for=f"{name}.wav; {path} is there")
+
+
+def _labels(grid: Path | None, spelt: str | None, tier: str | None, audio: Path) -> tuple[dict[str, Any], list[str]]:
+    """Phones with their times of the TextGrid, or the list of phones alone.
+
+    Raises:
+        ValueError: no TextGrid, or one that is not of this audio.
+        LookupError: it has no tier of phones.
+    """
     if grid is None:
         phones = [special_phone(phone) or phone for phone in (spelt or "").split()]
         return ({"phones": phones} if phones else {}), []
@@ -82,6 +97,10 @@ def _labels(grid: Path | None, spelt: str | None, tier: str | None) -> tuple[dic
     intervals = [
         Interval(i.start, i.end, special_phone(i.label) or i.label or "SP") for i in found.phones(tier).intervals
     ]
+    length = seconds_of(audio)
+    fault = None if length is None else times_fault(intervals, length, whole=True, overlaps=True)
+    if fault:
+        raise ValueError(f"{grid.name}: {fault}")
     warnings = [f"textgrid: {warning}" for warning in found.warnings]
     sung = [i.label for i in intervals if not is_special(i.label)]
     listed = [special_phone(phone) or phone for phone in (spelt or "").split()]
