@@ -73,3 +73,61 @@ def test_nus48e_labels_without_their_recording_are_missing_audio(sound, text, ru
     done = run("nus48e")
     assert list(done.rows) == ["KENN_sing_01_00"] and done.drops == [("KENN_sing_05", "missing_audio")]
     assert details(done)["KENN_sing_05"] == "no audio file: KENN/sing/05.wav; KENN/sing/05.txt is there"
+
+
+@pytest.fixture
+def csd(sound, text, run):
+    """Prepares a good song `en001a` of two phrases beside `en002a` with a table and phrases of one's own."""
+
+    def make(notes, lines):
+        for song, table, phrases in (
+            ("en001a", "0.1,0.5,60,a\n0.6,1.0,62,b\n", "a\n\nb\n"),
+            ("en002a", notes, lines),
+        ):
+            sound(f"english/wav/{song}.wav", rate=8000, seconds=2.0)
+            text(f"english/csv/{song}.CSV", f"start,end,pitch,syllable\n{table}")
+            if phrases is not None:
+                text(f"english/txt/{song}.Txt", phrases)
+        return run("csd")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("notes", "lines", "words"),
+    [
+        (
+            "0.1,0.5,60,a\n2.5,3,62,b\n",
+            "a\nb\n",
+            "en002a.csv:3: the labels go on to 3.000 s, the audio ends at 2.000",
+        ),
+        ("0.1,0.5,60,a\n2.01,2.05,62,b\n", "a\nb\n", "phrase 2 begins at 2.010 s, the audio ends at 2.000 s"),
+        ("0.1,0.5,60,a\n0.6,1.0,200,b\n", "a\nb\n", "en002a.csv:3: pitches outside 21 to 108: 200"),
+        ("0.1,0.5,60,a\n0.6,1.0,1e999,b\n", "a\nb\n", "en002a.csv:3: no note"),
+        ("0.1,0.5,60,a\n0.6,1.0,62,c\n", "a\n\nb\n", "en002a.txt:3: 'b' stands in the txt, 'c' in en002a.csv:3"),
+        ("0.1,0.5,60,a\n", "a\n\nb\n", "en002a.txt:3: 'b' stands in the txt, but en002a.csv has ended"),
+        ("0.1,0.5,60,a\n", "\n", "no phrases in en002a.txt"),
+        ("0.1,0.5,60,a\n", None, "no txt/en002a.txt"),
+    ],
+)
+def test_a_faulty_song_of_csd_costs_only_itself_and_says_where(notes, lines, words, csd):
+    done = csd(notes, lines)
+    assert list(done.rows) == ["en001a_00", "en001a_01"] and done.drops == [("en002a", "bad_row")]
+    assert words in details(done)["en002a"]
+
+
+def test_what_csd_has_of_songs_without_audio_and_audio_elsewhere_is_listed(csd, sound, text):
+    text("english/csv/en004a.csv", "start,end,pitch,syllable\n")
+    text("english/lyric/en004a.txt", "Twinkle\n")
+    text("korean/lyric/kr005b.txt", "Twinkle\n")
+    text("english/metadata.json", "{}")
+    sound("english/demo/x.wav")
+    sound("other/y.wav")
+    done = csd("0.1,0.5,60,a\n", "a\n")
+    assert sorted(done.rows) == ["en001a_00", "en001a_01", "en002a_00"]
+    assert done.drops == [
+        ("en004a", "missing_audio"),
+        ("kr005b", "missing_audio"),
+        ("other/y", "unlisted_audio"),
+        ("x", "unlisted_audio"),
+    ]

@@ -112,7 +112,7 @@ def test_csd_whose_syllables_disagree_is_a_bad_row_with_both(sound, text, run, t
     text("english/txt/en002a.txt", "t_w_i_ng\ns_t_aa\n")
     done = run("csd")
     assert done.drops == [("en002a", "bad_row")]
-    assert "phrase 2: 's_t_aa' stands in the txt, 'k_l' in the csv" in (done.out / "drops.jsonl").read_text()
+    assert "en002a.txt:2: 's_t_aa' stands in the txt, 'k_l' in en002a.csv:3" in (done.out / "drops.jsonl").read_text()
 
 
 def test_keys_of_one_song_of_csd_are_in_one_split(sound, text, run):

@@ -12,16 +12,19 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import length_of, note_values, with_margins
+from amphion_data.corpora.cutting import length_of, margins_of, note_values, times_fault
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.melody import Note
+from amphion_data.scores.pitches import fault_of_pitches
+from amphion_data.scores.timeline import Interval
 
 __all__ = ["CSD", "iter_csd"]
 
@@ -52,6 +55,14 @@ def iter_csd(root: Path, *, speaker: str = "csd", **_: Any) -> Iterator[Utteranc
             yield Drop(parts[-1], path, "unlisted_audio", "not of the form LANGUAGE/wav/SONG", "scan")
             continue
         yield from _song(root, parts[0], parts[2], path, listing, speaker)
+    for name, path in listing.orphans(".csv", ".txt", ".mid", audio_of=_wav_of):
+        yield make_row(name.rpartition("/")[2], None, looked_for=f"{name}.wav; {path} is there")
+
+
+def _wav_of(name: str) -> str | None:
+    """The recording that a text, a table or a score of this name belongs to."""
+    parts = name.split("/")
+    return f"{parts[0]}/wav/{parts[2]}" if len(parts) == 3 and _SONG.fullmatch(parts[2]) else None
 
 
 def _song(root: Path, folder: str, song: str, path: str, listing: Listing, speaker: str) -> Iterator[Utterance | Drop]:
@@ -61,13 +72,15 @@ def _song(root: Path, folder: str, song: str, path: str, listing: Listing, speak
         return
     try:
         notes = _notes(listing.text(f"{folder}/csv/{song}.csv"), song)
-        lines = (listing.text(f"{folder}/txt/{song}.txt") or "").splitlines()
-        phrases = _phrases(notes, [line.split() for line in lines if line.strip()], song)
+        phrases = _phrases(notes, _lines(listing.text(f"{folder}/txt/{song}.txt"), song), song)
         lyrics = [line for line in (listing.text(f"{folder}/lyric/{song}.txt") or "").splitlines() if line.strip()]
+        number, last = max(notes, key=lambda numbered: numbered[1].end)
+        if fault := times_fault([Interval(last.start, last.end, str(last.lyric))], length):
+            raise ValueError(f"{song}.csv:{number}: {fault}")
+        stretches = margins_of(phrases, length)
     except ValueError as error:
         yield Drop(song, path, "bad_row", str(error), "scan")
         return
-    stretches = with_margins([(phrase[0].start, min(phrase[-1].end, length)) for phrase in phrases], length)
     number_of_song = _SONG.fullmatch(song)
     assert number_of_song is not None
     for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
@@ -92,51 +105,65 @@ def _song(root: Path, folder: str, song: str, path: str, listing: Listing, speak
         )
 
 
-def _notes(text: str | None, song: str) -> list[Note]:
-    """Notes of a csv; one that repeats the syllable before it without a pause is told apart by the lines of the txt."""
+def _notes(text: str | None, song: str) -> list[tuple[int, Note]]:
+    """Notes of a csv, each with its line; which continue a syllable is told by the lines of the txt."""
     if text is None:
-        raise ValueError(f"no {song}.csv")
+        raise ValueError(f"no csv/{song}.csv, which has the notes")
     reader = csv.DictReader(io.StringIO(text))
     names = [name.strip() for name in reader.fieldnames or []]
     if names != ["start", "end", "pitch", "syllable"]:
         raise ValueError(f"{song}.csv: expected the columns start, end, pitch, syllable; found {', '.join(names)}")
-    notes: list[Note] = []
+    notes: list[tuple[int, Note]] = []
     for row in reader:
         values = {str(name).strip(): value for name, value in row.items()}
         try:
             start, end, pitch = float(values["start"]), float(values["end"]), int(float(values["pitch"]))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{song}.csv:{reader.line_num}: no note: {list(values.values())}") from None
-        if not 0 <= start < end < float("inf") or (notes and start < notes[-1].start):
+        if not 0 <= start < end < float("inf") or (notes and start < notes[-1][1].start):
             raise ValueError(f"{song}.csv:{reader.line_num}: a note from {start} to {end} s out of order")
-        notes.append(Note(pitch, start, end, (values["syllable"] or "").strip()))
+        if fault := fault_of_pitches([pitch]):
+            raise ValueError(f"{song}.csv:{reader.line_num}: {fault}")
+        notes.append((reader.line_num, Note(pitch, start, end, (values["syllable"] or "").strip())))
     if not notes:
         raise ValueError(f"{song}.csv has no note")
     return notes
 
 
-def _phrases(notes: Sequence[Note], lines: Sequence[Sequence[str]], song: str) -> list[list[Note]]:
-    """Notes by the lines of the txt; a syllable that is sung on several notes stands there once."""
+def _lines(text: str | None, song: str) -> list[tuple[int, list[str]]]:
+    """Syllables of each phrase of a txt, with the number of its line; blank ones are between verses."""
+    if text is None:
+        raise ValueError(f"no txt/{song}.txt, which has the phrases")
+    lines = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise ValueError(f"no phrases in {song}.txt")
-    flat = [(line, syllable) for line, syllables in enumerate(lines) for syllable in syllables]
+    return lines
+
+
+def _phrases(
+    notes: Sequence[tuple[int, Note]], lines: Sequence[tuple[int, Sequence[str]]], song: str
+) -> list[list[Note]]:
+    """Notes by the lines of the txt; a syllable that is sung on several notes stands there once."""
+    flat = [(phrase, syllable) for phrase, (_, syllables) in enumerate(lines) for syllable in syllables]
     phrases: list[list[Note]] = [[] for _ in lines]
     place = 0
-    for number, (line, syllable) in enumerate(flat):
-        if place >= len(notes) or notes[place].lyric != syllable:
-            found = notes[place].lyric if place < len(notes) else "the end"
-            raise ValueError(f"{song}.txt, phrase {line + 1}: {syllable!r} stands in the txt, {found!r} in the csv")
-        phrases[line].append(notes[place])
+    for count, (phrase, syllable) in enumerate(flat):
+        if place >= len(notes) or notes[place][1].lyric != syllable:
+            here = f"{song}.txt:{lines[phrase][0]}: {syllable!r} stands in the txt"
+            if place >= len(notes):
+                raise ValueError(f"{here}, but {song}.csv has ended")
+            raise ValueError(f"{here}, {notes[place][1].lyric!r} in {song}.csv:{notes[place][0]}")
+        phrases[phrase].append(notes[place][1])
         place += 1
         # Further notes of this syllable: as many as the syllables that follow and are spelt alike leave over.
-        alike = _run([other for _, other in flat[number + 1 :]], syllable)
-        for _ in range(_run([note.lyric for note in notes[place:]], syllable) - alike):
-            note = notes[place]
-            phrases[line].append(Note(note.pitch, note.start, note.end, note.lyric, slur=True))
+        alike = _run([other for _, other in flat[count + 1 :]], syllable)
+        for _ in range(_run([note.lyric for _, note in notes[place:]], syllable) - alike):
+            phrases[phrase].append(replace(notes[place][1], slur=True))
             place += 1
     if place < len(notes):
-        raise ValueError(f"{song}.csv goes on with {notes[place].lyric!r} after the last phrase of {song}.txt")
-    return [phrase for phrase in phrases if phrase]
+        number, note = notes[place]
+        raise ValueError(f"{song}.csv:{number} goes on with {note.lyric!r} after the last phrase of {song}.txt")
+    return phrases
 
 
 def _run(values: Sequence[str | None], wanted: str) -> int:
