@@ -1,3 +1,6 @@
+import os
+import sys
+
 import numpy as np
 import pytest
 
@@ -25,6 +28,31 @@ def test_text_is_in_a_file_beside_the_audio(tmp_path, write):
         "bob/TWO": ("hi", "bob", "en"),
     }
     assert found["ann/one"].extra["text_raw"] == "Hello\n  there "
+
+
+def test_endings_of_texts_may_be_in_any_case(tmp_path, write):
+    for name, text in (("a", "a.Txt"), ("b", "b.LAB"), ("c", "c.Normalized.txt")):
+        write(tmp_path / f"{name}.wav")
+        (tmp_path / text).write_text(name, encoding="utf-8")
+    (tmp_path / "c.txt").write_text("not this", encoding="utf-8")
+    assert {name: row.text for name, row in rows(tmp_path).items()} == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_a_name_as_long_as_a_file_system_allows_is_a_row_like_others(tmp_path, write):
+    write(tmp_path / "ok.wav")
+    (tmp_path / "ok.txt").write_text("hi", encoding="utf-8")
+    write(tmp_path / f"{'x' * 250}.wav")  # with .normalized.txt in place of .wav no file could be called so
+    assert list(rows(tmp_path)) == ["ok"] and reasons(tmp_path) == {"x" * 250: "missing_text"}
+    assert set(rows(tmp_path, require_text=False)) == {"ok", "x" * 250}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf8_is_a_drop_and_does_not_end_the_run(tmp_path, write):
+    write(tmp_path / "ok.wav")
+    write(tmp_path / "x.wav").rename(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    found = scan(FOLDER, tmp_path, require_text=False)
+    assert [row.id for row in found.rows] == ["ok"]
+    assert [(drop.id, drop.audio, drop.reason) for drop in found.drops] == [("caf\\udce9", "caf\\udce9.wav", "bad_row")]
 
 
 def test_labels_with_times_are_no_text(tmp_path, write):

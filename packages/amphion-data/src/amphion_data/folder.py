@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
 from typing import Any
@@ -27,6 +27,8 @@ from amphion_data.tables import TABLE_SUFFIXES, TableRow, read_table
 __all__ = ["FOLDER", "iter_folder"]
 
 _PLAIN_FOLDERS = frozenset({"wav", "wavs", "audio", "clips", "data", "flac", "mp3", "recordings", "files"})
+_TEXTS = (".normalized.txt", ".txt", ".lab")
+"""Endings of texts beside audio, the better first."""
 _TIMED_LINE = re.compile(r"\d+(\.\d+)?\s+\d+(\.\d+)?\s+\S+")
 
 
@@ -47,17 +49,22 @@ def iter_folder(
     """
     given = root if root.is_file() else None
     base = root.parent if given else root
-    paths = [path for path in walk(base) if is_audio(path)]
-    audio = [path for path in paths if not is_hidden(path)]
+    files = list(walk(base))
+    paths = [path for path in files if is_audio(path)]
+    audio = [path for path in paths if not is_hidden(path) and path == _printable(path)]
     if not audio:
         raise FileNotFoundError(f"no audio files (.wav, .flac, .mp3 ...) below {base}; {first_entries(base)}")
     for path in paths:
+        shown = _printable(path)
         if is_hidden(path):
-            yield Drop(_stem(path), path, "hidden_file", "left by a system or an archiver", "scan")
+            yield Drop(_stem(shown), shown, "hidden_file", "left by a system or an archiver", "scan")
+        elif path != shown:
+            yield Drop(_stem(shown), shown, "bad_row", "the name of the file is not UTF-8; rename it", "scan")
     tables: Sequence[tuple[Path, str | None]] = [(given, None)] if given else find_tables(base)
     if not tables:
+        texts = {_small_ending(path): path for path in reversed(files) if path.lower().endswith(_TEXTS)}
         for path in audio:
-            yield _beside(base, path, speaker, language, require_text)
+            yield _beside(base, path, texts, speaker, language, require_text)
         return
     finder, listed = _Finder(base, audio), set[str]()
     for table, split in tables:
@@ -141,7 +148,7 @@ def _from_table(
 ) -> Utterance | Drop:
     values = dict(row.values)
     stated, own_id = values.pop("audio", None), _word(values.pop("id", None))
-    name = (own_id or (_stem(str(stated)) if stated else "")).encode("utf-8", "backslashreplace").decode()
+    name = _printable(own_id or (_stem(str(stated)) if stated else ""))
     if row.fault or not name:
         return Drop(name, "", "bad_row", f"{row.where}: {row.fault or 'neither audio nor id'}", "scan")
     try:
@@ -178,15 +185,17 @@ def _from_table(
         return Drop(name, path, "bad_row", f"{row.where}: {error}", "scan")
 
 
-def _beside(root: Path, path: str, speaker: str | None, language: str | None, require_text: bool) -> Utterance | Drop:
-    """The row of a file whose text is in a file beside it."""
+def _beside(
+    root: Path, path: str, texts: Mapping[str, str], speaker: str | None, language: str | None, require_text: bool
+) -> Utterance | Drop:
+    """The row of a file whose text is in a file beside it; `texts` has their paths by path with a small ending."""
     name = _stem(path)
     folders = list(PurePosixPath(name).parts[:-1])
     split = _split_of(folders[0]) if folders else None
     voice = next((part for part in folders if part.lower() not in _PLAIN_FOLDERS and _split_of(part) is None), None)
     extra: dict[str, Any] = {"split": split} if split else {}
-    files = [root / f"{name}{suffix}" for suffix in (".normalized.txt", ".txt", ".lab", ".TXT", ".LAB")]
-    source = next((file for file in files if file.is_file()), None)
+    found = next((texts[name + ending] for ending in _TEXTS if name + ending in texts), None)
+    source = None if found is None else root / found
     text: str | None = None
     if source is not None:
         try:
@@ -251,6 +260,17 @@ def _language(value: str | None) -> str | None:
 
 def _word(value: object) -> str | None:
     return str(value).strip() or None if value is not None else None
+
+
+def _small_ending(path: str) -> str:
+    """The path with its ending in small letters."""
+    ending = next(ending for ending in _TEXTS if path.lower().endswith(ending))
+    return path[: -len(ending)] + ending
+
+
+def _printable(text: str) -> str:
+    """With the code points of bytes that are no UTF-8 spelt out, so that it can be written."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _stem(path: str) -> str:
