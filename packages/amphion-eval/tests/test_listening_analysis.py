@@ -196,9 +196,12 @@ def test_faults_of_the_answers_are_said_all_at_once(saved):
         "sound.json": {**result, "listener": "P5", "answers": [{"trial": "t0", "values": {"s99": 3}}]},
         "twice.json": result,
     }
+    wrong["what.json"] = {**result, "listener": "P6", "answers": [3]}
+    wrong["who.json"] = {name: value for name, value in result.items() if name != "listener"}
     for name, content in wrong.items():
         (saved / "answers" / name).write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"(?s)^4 faults.*xyz.*6.*s99.*P1 is also in"):
+    words = r"(?s)^6 faults.*xyz.*6.*s99.*P1 is also.*what\.json: answer 1: expected an object.*who\.json: no listener"
+    with pytest.raises(ValueError, match=words):
         read_answers([saved / "answers"], saved / "key.json")
 
 

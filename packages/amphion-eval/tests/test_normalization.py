@@ -28,6 +28,7 @@ def test_basic_keeps_letters_and_digits(text, expected):
         ("Über-café naïve æther", "uber cafe naive aether"),
         ("It cost $1,000.50, i.e. 20%", "it cost $1000.50 i e 20%"),
         ("one of them", "one of them"),
+        ("№ 5, Hello™", "no 5 hellotm"),  # NFKC makes capitals of these
     ],
 )
 def test_english_expands_and_simplifies(text, expected):

@@ -50,8 +50,26 @@ def test_no_common_name_is_refused_even_when_missing_is_ignored(tmp_path):
 
 def test_two_files_of_one_name_are_refused(tmp_path):
     ref, est = fill(tmp_path / "ref", "a.wav", "a.flac"), fill(tmp_path / "est", "a.wav")
-    with pytest.raises(PairingError, match="two files"):
+    with pytest.raises(PairingError, match="stands for"):
         find_pairs(ref, est)
+
+
+def test_all_faults_of_both_folders_are_said_at_once(tmp_path):
+    ref, est = fill(tmp_path / "ref", "a.wav", "a.flac", "b.wav"), fill(tmp_path / "est", "c.wav", "c.flac")
+    words = r"(?s)the name a stands.*the name c stands.*no estimate for a.*no estimate for b.*no reference for c"
+    with pytest.raises(PairingError, match=words):
+        find_pairs(ref, est)
+
+
+def test_audio_of_other_formats_is_not_left_out_in_silence(tmp_path, caplog):
+    ref, est = (fill(tmp_path / name, "a.wav") for name in ("ref", "est"))
+    for folder in (ref, est):
+        (folder / "lost.m4a").write_bytes(b"x")
+    with pytest.raises(PairingError, match=r"(?s)ref/lost\.m4a is of no format that is read.*est/lost\.m4a"):
+        find_pairs(ref, est)
+    pairs, left_out = find_pairs(ref, est, ignore_missing=True)
+    assert len(pairs) == 1 and len(left_out) == 2 and "lost.m4a" in left_out[0]
+    assert len(find_estimates(est)) == 1 and "lost.m4a" in caplog.text
 
 
 def test_names_spelled_with_combining_accents_meet_those_without(tmp_path):

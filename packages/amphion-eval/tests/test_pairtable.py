@@ -43,11 +43,38 @@ def test_all_faults_of_a_table_are_named_at_once(tmp_path):
         read_pairs(tmp_path / "t.csv")
 
 
-@pytest.mark.parametrize(("text", "message"), [("{]", "1: not JSON"), ("[1]", "JSON object"), ("", "no row")])
+@pytest.mark.parametrize(("text", "message"), [("{]", "row 1: not JSON"), ("[1]", "JSON object"), ("", "no row")])
 def test_table_that_is_none_is_refused(tmp_path, text, message):
     (tmp_path / "t.jsonl").write_text(text)
     with pytest.raises(PairingError, match=message):
         read_pairs(tmp_path / "t.jsonl")
+
+
+def test_all_faults_of_lines_are_named_at_once(tmp_path):
+    lines = ["{]", '{"id": "a", "reference": "x.wav", "estimate": "gone.wav"}', "[1]"]
+    (fill(tmp_path, "x.wav") / "t.jsonl").write_text("\n".join(lines))
+    with pytest.raises(PairingError, match=r"(?s)3 faults.*row 1: not JSON.*row 2.*gone\.wav.*row 3: .*JSON object"):
+        read_pairs(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("read", [read_pairs, lambda table: add_columns([], table, ignore_missing=True)])
+def test_row_with_more_cells_than_the_header_is_refused(read, tmp_path):
+    (fill(tmp_path, "x.wav") / "t.csv").write_text("id,reference,estimate,text\n1,x.wav,x.wav,Hello, my friend\n")
+    with pytest.raises(PairingError, match="row 2: 5 cells, the header has 4; quote texts that hold commas"):
+        read(tmp_path / "t.csv")
+
+
+def test_table_of_another_encoding_is_refused_by_name(tmp_path):
+    (tmp_path / "t.csv").write_bytes("id,reference,estimate\né,x.wav,x.wav\n".encode("latin-1"))
+    with pytest.raises(PairingError, match=r"t\.csv: not UTF-8 at byte 22; save"):
+        read_pairs(tmp_path / "t.csv")
+
+
+def test_ids_that_differ_only_in_the_form_of_unicode_are_one(tmp_path):
+    text = "id,reference,estimate\n\u00e9,x.wav,x.wav\ne\u0301,x.wav,x.wav\n"
+    (fill(tmp_path, "x.wav") / "t.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(PairingError, match="stands twice"):
+        read_pairs(tmp_path / "t.csv")
 
 
 def test_table_that_is_not_there_is_refused(tmp_path):

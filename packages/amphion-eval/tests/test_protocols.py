@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pytest
 from typer.testing import CliRunner
@@ -80,12 +81,21 @@ def test_nothing_available_is_an_error_even_then():
         choose([lame(requires=(("no_such_module", "x"),))], Settings(), available_only=True)
 
 
-@pytest.mark.parametrize(("offline", "missing"), [("0", False), ("1", True)])
-def test_weights_of_the_hub_count_as_present_unless_offline(offline, missing, monkeypatch, tmp_path):
+@pytest.mark.parametrize(("offline", "there", "missing"), [("0", True, False), ("0", False, True), ("1", True, True)])
+def test_weights_of_the_hub_count_as_present_where_there_is_a_way_to_it(offline, there, missing, monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    hub = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{hub.getsockname()[1]}"
+    if not there:
+        hub.close()
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     monkeypatch.setenv("AMPHION_WEIGHTS", str(tmp_path))
     metric = lame(weights=(Weights("no-such", file="a.pt", repository="amphion-tests/no-such"),))
     assert bool(lacking([metric], Settings())) == missing
+    hub.close()
 
 
 def test_transcripts_that_are_brought_need_no_recogniser():

@@ -22,6 +22,7 @@ _SEGMENT = 256
 _FLOOR = 1e-14  # per Hz: about the noise that 16-bit samples have anyway
 _PERIOD = 0.005  # s between frames of F0
 _WINDOW = 0.04  # s of a spectrum: several periods of any voice, so its harmonics stand apart
+_FINER = 4  # bins for one of the window, so that none misses the peak of a harmonic by more than 0.1 dB
 
 
 def ltas(wav: ArrayLike, sample_rate: int) -> LongTermSpectrum:
@@ -99,7 +100,7 @@ def singing_power_ratio(wav: ArrayLike, sample_rate: int, f0: ArrayLike | None =
         return Undefined("no frame is voiced")
     padded = np.pad(samples, size)
     frames = padded[centres[:, None] - size // 2 + size + np.arange(size)]  # (F, size)
-    n_fft = 1 << (size - 1).bit_length()
+    n_fft = _FINER << (size - 1).bit_length()
     power = np.abs(np.fft.rfft(frames * np.hanning(size), n_fft)) ** 2
     frequency = np.fft.rfftfreq(n_fft, 1 / sample_rate)
     low = power[:, (frequency > 0) & (frequency < 2000)].max(axis=1)

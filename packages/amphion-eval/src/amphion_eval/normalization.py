@@ -102,7 +102,7 @@ def english(text: str, spellings: Mapping[str, str] | None = None) -> str:
         text: any text.
         spellings: word to word, such as a table from British to American; applied last.
     """
-    text = unicodedata.normalize("NFKC", text.lower())
+    text = unicodedata.normalize("NFKC", text).lower()  # in this order: NFKC makes capitals of signs such as №
     for pattern in (*_BRACKETS, _FILLERS):
         text = re.sub(pattern, "", text)
     text = re.sub(r"\s+'", "'", text)

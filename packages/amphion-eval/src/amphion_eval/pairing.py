@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,11 +28,19 @@ __all__ = [
     "find_pairs",
     "listed",
     "mispair",
+    "nfc",
     "pair_of",
     "stamp",
 ]
 
+log = logging.getLogger(__name__)
+
 AUDIO_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".aif", ".aiff")
+_UNREAD = frozenset(
+    {".m4a", ".aac", ".mp4", ".m4b", ".wma", ".amr", ".ape", ".wv", ".mka", ".webm", ".mov", ".mkv"}
+    | {".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".raw", ".pcm"}
+)
+"""Other endings of audio, which nobody should miss without a word."""
 _SHOWN = 10
 
 
@@ -152,7 +161,8 @@ def find_pairs(
         The pairs, and what was left out, in words.
 
     Raises:
-        PairingError: names without partner (unless ignored), a name twice, or no pair at all.
+        PairingError: names without partner and audio of other formats (unless ignored), names that stand for two
+            files, all of them; or no pair at all.
         FileNotFoundError: a place does not exist.
     """
     for place in (reference, estimate):
@@ -161,14 +171,17 @@ def find_pairs(
     if _is_audio(reference) and _is_audio(estimate):
         name = Path(estimate).stem
         return [pair_of(name, Clip(str(reference)), Clip(str(estimate)))], []
-    refs, ests = find_clips(reference), find_clips(estimate)
-    missing = [f"no estimate for {name}" for name in sorted(refs.keys() - ests.keys())]
+    (refs, twice, unread), (ests, more_twice, more_unread) = _scan(reference), _scan(estimate)
+    twice, missing = [*twice, *more_twice], [*unread, *more_unread]
+    missing += [f"no estimate for {name}" for name in sorted(refs.keys() - ests.keys())]
     missing += [f"no reference for {name}" for name in sorted(ests.keys() - refs.keys())]
     common = sorted(refs.keys() & ests.keys())
-    if missing and not ignore_missing:
+    if twice or (missing and not ignore_missing):
+        ways = ["rename or remove one of two"] if twice else []
+        ways += ["add what is missing, or allow it with --ignore-missing"] if missing and not ignore_missing else []
         raise PairingError(
             f"{reference} has {len(refs)} clips, {estimate} has {len(ests)}, {len(common)} names are in both:\n"
-            f"{listed(missing)}\nadd what is missing, or allow it with --ignore-missing"
+            f"{listed([*twice, *([] if ignore_missing else missing)])}\n{'; '.join(ways)}"
         )
     if not common:
         raise PairingError(f"no name is in both: {reference} has {len(refs)} clips, {estimate} has {len(ests)}")
@@ -248,32 +261,50 @@ def find_clips(source: str | Path) -> dict[str, Clip]:
     Raises:
         PairingError: it is a single file, it has no audio, or two files share a name.
     """
+    found, twice, unread = _scan(source)
+    if twice:
+        raise PairingError(f"{source}: {len(twice)} names stand for two files:\n{listed(twice)}")
+    if unread:
+        log.warning("%s: %d files are left out:\n%s", source, len(unread), listed(unread))
+    return found
+
+
+def _scan(source: str | Path) -> tuple[dict[str, Clip], list[str], list[str]]:
+    """The clips of a place, names that stand for two files, and audio of formats that are not read."""
     place = Path(source)
     if place.suffix == ".tar" or (place.is_dir() and any(place.glob("*.tar"))):
-        return {_name(key): Clip(str(source), key) for key in _opened(str(source))[1]}
+        return {_name(key): Clip(str(source), key) for key in _opened(str(source))[1]}, [], []
     if not place.is_dir():
         raise PairingError(f"{source} is a file and its partner a folder; give two folders, two files, or --pairs")
     found: dict[str, Clip] = {}
-    twice = []
+    twice, unread = [], []
     for path in sorted(place.rglob("*")):
         below = path.relative_to(place)
-        if not _is_audio(path) or any(part.startswith(".") for part in below.parts):
+        if any(part.startswith(".") for part in below.parts):
+            continue
+        if path.suffix.lower() in _UNREAD and path.is_file():
+            unread.append(f"{path.as_posix()} is of no format that is read ({', '.join(AUDIO_EXTENSIONS)})")
+        if not _is_audio(path):
             continue
         name = _name(below.with_suffix("").as_posix())
         if name in found:
-            twice.append(f"{name}: {found[name].path} and {path.as_posix()}")
+            twice.append(f"the name {name} stands for {found[name].path} and {path.as_posix()}")
         found[name] = Clip(path.as_posix())
-    if twice:
-        raise PairingError(f"{source}: {len(twice)} names stand for two files:\n{listed(twice)}")
     if not found:
-        raise PairingError(f"{source} has no audio file ({', '.join(AUDIO_EXTENSIONS)}) and no shard (.tar)")
-    return found
+        more = f"; {listed(unread)}" if unread else ""
+        raise PairingError(f"{source} has no audio file ({', '.join(AUDIO_EXTENSIONS)}) and no shard (.tar){more}")
+    return found, twice, unread
 
 
 def _name(text: str) -> str:
     from amphion_core.data import unescape_key
 
-    return unicodedata.normalize("NFC", unescape_key(text))  # file systems differ in how they spell accents
+    return nfc(unescape_key(text))
+
+
+def nfc(text: str) -> str:
+    """Text in NFC; file systems and programs differ in how they spell accents."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _is_audio(path: str | Path) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from amphion_eval.pairing import Clip, Pair, PairingError, listed, pair_of
+from amphion_eval.pairing import Clip, Pair, PairingError, listed, nfc, pair_of
 
 __all__ = ["COLUMNS", "add_columns", "read_pairs"]
 
@@ -40,6 +41,9 @@ def read_pairs(table: str | Path, *, need_reference: bool = True) -> list[Pair]:
     faults: list[str] = []
     pairs: dict[str, Pair] = {}
     for number, row in _rows(table):
+        if isinstance(row, str):
+            faults.append(f"row {number}: {row}")
+            continue
         absent = [name for name in ("reference", "estimate") if not row.get(name)]
         only_texts = len(absent) == 2 and row.get("id") and row.get("text") and row.get("transcript") is not None
         if absent and not only_texts and (need_reference or "estimate" in absent):
@@ -47,7 +51,7 @@ def read_pairs(table: str | Path, *, need_reference: bool = True) -> list[Pair]:
             continue
         clips, missing = _clips(table, row)
         faults += [f"row {number}: {fault}" for fault in missing]
-        name = str(row.get("id") or Path(clips["estimate"].path).stem)
+        name = nfc(str(row.get("id") or Path(clips["estimate"].path).stem))
         if name in pairs:
             faults.append(f"row {number}: the id {name} stands twice")
         ref, est = (clips.get(side, Clip("")) for side in ("reference", "estimate"))
@@ -76,24 +80,27 @@ def add_columns(pairs: Sequence[Pair], table: str | Path, *, ignore_missing: boo
     faults: list[str] = []
     said: dict[str, dict[str, Any]] = {}
     for number, row in _rows(table):
+        if isinstance(row, str):
+            faults.append(f"row {number}: {row}")
+            continue
         clips, missing = _clips(table, row)
         faults += [f"row {number}: {fault}" for fault in missing]
         if not row.get("id"):
             faults.append(f"row {number}: no value for id; there are {', '.join(row) or 'none'}")
-        elif str(row["id"]) in said:
+        elif nfc(str(row["id"])) in said:
             faults.append(f"row {number}: the id {row['id']} stands twice")
         else:
             given = {name: clips.get(name, row.get(name)) for name in COLUMNS}
             # An empty transcript is one: nothing was recognised.
             kept = {n: v for n, v in given.items() if v not in (None, "") or (n == "transcript" and v is not None)}
-            said[str(row["id"])] = kept
+            said[nfc(str(row["id"]))] = kept
     if not ignore_missing:
-        names = {pair.id for pair in pairs}
-        faults += [f"no row for the item {pair.id}" for pair in pairs if pair.id not in said]
+        names = {nfc(pair.id) for pair in pairs}
+        faults += [f"no row for the item {pair.id}" for pair in pairs if nfc(pair.id) not in said]
         faults += [f"no item for the row {name}" for name in said if name not in names]
     if faults:
         raise PairingError(f"{table}: {len(faults)} faults:\n{listed(faults)}")
-    return [replace(pair, **said.get(pair.id, {})) for pair in pairs]
+    return [replace(pair, **said.get(nfc(pair.id), {})) for pair in pairs]
 
 
 def _clips(table: Path, row: Mapping[str, Any]) -> tuple[dict[str, Clip], list[str]]:
@@ -103,24 +110,34 @@ def _clips(table: Path, row: Mapping[str, Any]) -> tuple[dict[str, Clip], list[s
     return {name: Clip(place.as_posix()) for name, place in places.items()}, missing
 
 
-def _rows(table: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Rows with the numbers of their lines, or what is wrong with them."""
     if not table.is_file():
         raise FileNotFoundError(f"no table of pairs at {table}")
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        if table.suffix.lower() in (".jsonl", ".ndjson"):
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        row = json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise PairingError(f"{table}:{number}: not JSON: {error}") from None
-                    if not isinstance(row, dict):
-                        raise PairingError(f"{table}:{number}: expected a JSON object, found {type(row).__name__}")
-                    yield number, _named(row)
+    try:
+        text = table.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PairingError(f"{table}: not UTF-8 at byte {error.start}; save the table as UTF-8") from None
+    if table.suffix.lower() in (".jsonl", ".ndjson"):
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                yield number, _object(line)
+        return
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+    for row in reader:
+        if more := row.pop(None, None):  # type: ignore[call-overload]
+            header = len(reader.fieldnames or ())
+            yield reader.line_num, f"{header + len(more)} cells, the header has {header}; quote texts that hold commas"
         else:
-            reader = csv.DictReader(file, delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
-            for row in reader:
-                yield reader.line_num, _named({key: value for key, value in row.items() if key is not None})
+            yield reader.line_num, _named(dict(row))
+
+
+def _object(line: str) -> dict[str, Any] | str:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error}"
+    return _named(row) if isinstance(row, dict) else f"expected a JSON object, found {type(row).__name__}"
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:

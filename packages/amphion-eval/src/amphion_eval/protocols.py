@@ -230,14 +230,14 @@ def choose(
 def lacking(metrics: Sequence[Metric], settings: Settings, *, transcripts: bool = False) -> dict[str, str]:
     """The metrics that can't be computed here, and what each lacks.
 
-    Weights that the hub has are taken as present, unless `HF_HUB_OFFLINE` says that there is no way to it.
+    Weights that the hub has are taken as present where there is a way to it.
 
     Args:
         metrics: to look at.
         settings: whose networks they use.
         transcripts: whether all items bring one, so that no recogniser is needed.
     """
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON")
+    offline: bool | None = None  # asked when it first matters: it takes a second where there is no way to the hub
     trackers = missing_of_trackers()
     found: dict[str, str] = {}
     for metric in metrics:
@@ -252,13 +252,23 @@ def lacking(metrics: Sequence[Metric], settings: Settings, *, transcripts: bool 
         steps = [f"pip install {' '.join(repr(extra) for extra in extras)}"] if extras else []
         steps += [trackers[settings.f0]] if metric.needs == "f0" and trackers[settings.f0] else []
         for weights in dict.fromkeys(weights for model in models for weights in model.weights):
-            if not weights.present() and (offline or not weights.repository):
+            if weights.present():
+                continue
+            if weights.repository and offline is None:
+                offline = _is_offline()
+            if offline or not weights.repository:
                 steps.append(f"weights of {weights.name}: {weights.remedy}")
         if metric.needs == "texts" and not models and not transcripts:
             steps.append("transcripts in the pairs, or a recogniser (--asr)")
         if steps:
             found[metric.name] = "; ".join(steps)
     return found
+
+
+def _is_offline() -> bool:
+    from amphion_core.download import why_offline
+
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON") or bool(why_offline())
 
 
 def recorded(report: Report, protocol: Protocol | None, choice: Choice) -> Report:

@@ -95,13 +95,21 @@ def read_answers(results: Iterable[str | Path], key: str | Path) -> Answers:
         if result.get("format") != "amphion-listening-answers" or result.get("plan") != known["plan"]:
             faults.append(f"{path}: not an answer to the test {known['plan']}, but to {result.get('plan', 'none')}")
             continue
+        answers = result.get("answers")
+        if not result.get("listener") or not isinstance(answers, list):
+            lacks = "answers" if result.get("listener") else "listener"
+            faults.append(f"{path}: no {lacks}; the file was changed after the page had saved it")
+            continue
         listener = str(result["listener"])
         if listener in came:
             faults.append(f"{path}: the listener {listener} is also in {came[listener]}; keep one of the two")
             continue
         came[listener] = path
-        asked[listener] = len(result["answers"])
-        for answer in result["answers"]:
+        asked[listener] = len(answers)
+        for number, answer in enumerate(answers, 1):
+            if not isinstance(answer, dict):
+                faults.append(f"{path}: answer {number}: expected an object, found {json.dumps(answer)[:80]}")
+                continue
             try:
                 if known["kind"] == "abx":
                     choices.append(_choice(listener, answer, known))
