@@ -184,6 +184,67 @@ def test_a_folder_in_the_form_of_kaldi_is_read(tmp_path, write):
     assert reasons(tmp_path) == {"c": "bad_row"}
 
 
+def test_tabs_divide_the_columns_of_kaldi_too(tmp_path, write):
+    write(tmp_path / "a b.wav")
+    (tmp_path / "wav.scp").write_text("a\t a b.wav\r\n", encoding="utf-8")
+    (tmp_path / "text").write_text("a\thello\tthere\n", encoding="utf-8")
+    (tmp_path / "utt2spk").write_text("a \tann\n", encoding="utf-8")
+    row = rows(tmp_path)["a"]
+    assert (row.audio, row.text, row.speaker) == ("a b.wav", "hello there", "ann")
+
+
+def test_kaldi_knows_languages_and_genders(tmp_path, write):
+    write(tmp_path / "a.wav")
+    write(tmp_path / "b.wav")
+    for name, content in {
+        "wav.scp": "a a.wav\nb b.wav\n",
+        "text": "a x\nb y\n",
+        "utt2spk": "a ann\nb bob\n",
+        "utt2lang": "a de\n",
+        "spk2gender": "ann f\n",
+    }.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    found = rows(tmp_path)
+    assert {name: (row.language, row.extra.get("gender")) for name, row in found.items()} == {
+        "a": ("de", "F"),
+        "b": (None, None),
+    }
+
+
+def test_texts_of_kaldi_without_audio_are_drops(tmp_path, write):
+    write(tmp_path / "a.wav")
+    write(tmp_path / "b.wav")
+    (tmp_path / "wav.scp").write_text("a a.wav\nc\n", encoding="utf-8")
+    (tmp_path / "text").write_text("a x\nb y\na again\nc z\n", encoding="utf-8")
+    assert rows(tmp_path)["a"].text == "x"
+    found = {(drop.id, drop.audio, drop.reason): drop.detail for drop in scan(FOLDER, tmp_path).drops}
+    assert found == {
+        ("c", "", "bad_row"): "wav.scp:2: no path of an audio file",
+        ("b", "", "missing_audio"): "text:2: wav.scp has no row for this text",
+        ("a", "", "duplicate_id"): "text:3: line 1 has a text of this id",
+        ("b", "b.wav", "unlisted_audio"): "wav.scp has no row for it",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("m.csv", b"audio,text,speaker\na.wav,x\n"),
+        ("m.csv", b"text,audio\nHi, you,a.wav\n"),
+        ("m.tsv", b"audio\ttext\na.wav\tx\ty\n"),
+        ("m.tsv", b"audio\ttext\na.wav\tcaf\xe9\n"),
+        ("m.csv", b"a|x|y\na|x|y|z\n"),
+        ("wav.scp", b"a a.wav\n"),
+    ],
+)
+def test_the_audio_of_a_bad_row_is_not_unlisted_as_well(tmp_path, write, name, table):
+    write(tmp_path / "a.wav")
+    (tmp_path / name).write_bytes(table)
+    (tmp_path / "text").write_bytes(b"a caf\xe9\n")
+    found = [(drop.id, drop.audio, drop.reason) for drop in scan(FOLDER, tmp_path).drops]
+    assert found[-1][1:] == ("a.wav", "bad_row") and "unlisted_audio" not in {reason for _, _, reason in found}
+
+
 def test_several_tables_are_an_error_that_names_them(tmp_path, write):
     write(tmp_path / "a.wav")
     for name in ("one.csv", "two.csv"):

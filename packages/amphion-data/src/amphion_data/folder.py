@@ -8,6 +8,7 @@ an official split. In a tree of files the first folder is the speaker.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,9 +73,9 @@ def iter_folder(
             item = _from_table(row, finder, table.parent, speaker, language, split, require_text)
             listed.add(item.audio)
             yield item
+    names = ", ".join(map(_rows_file, (table for table, _ in tables)))
     for path in audio:
         if path not in listed:
-            names = ", ".join(table.name for table, _ in tables)
             yield Drop(_stem(path), path, "unlisted_audio", f"{names} has no row for it", "scan")
 
 
@@ -83,6 +84,12 @@ def _rows_of(table: Path) -> Iterator[TableRow]:
     if table.name == KALDI_TABLE:
         return read_kaldi(table)
     return read_manifests(table) if is_manifest(table) else read_table(table)
+
+
+def _rows_file(table: Path) -> str:
+    """Name of the file with a line for each row."""
+    cut = table.name == KALDI_TABLE and table.with_name("segments").exists()
+    return "segments" if cut else table.name
 
 
 def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
@@ -136,6 +143,14 @@ class _Finder:
                 raise LookupError(f"{stated!r} may be {' or '.join(found[:3])}")
         raise LookupError(f"no such file: {path}")
 
+    def meant(self, row: TableRow, folder: Path) -> str:
+        """The audio of a faulty row, so that it does not count as unlisted as well; empty where that is not known."""
+        stated = row.values.get("audio") or row.values.get("id")
+        for name in (stated, *filter(is_audio, row.cells)):
+            with contextlib.suppress(ValueError, LookupError):
+                return self(str(name or ""), folder)
+        return ""
+
 
 def _from_table(
     row: TableRow,
@@ -150,7 +165,9 @@ def _from_table(
     stated, own_id = values.pop("audio", None), _word(values.pop("id", None))
     name = _printable(own_id or (_stem(str(stated)) if stated else ""))
     if row.fault or not name:
-        return Drop(name, "", "bad_row", f"{row.where}: {row.fault or 'neither audio nor id'}", "scan")
+        path = finder.meant(row, folder) if row.reason == "bad_row" else ""
+        fault = row.fault or "neither audio nor id"
+        return Drop(name or _stem(path), path, row.reason, f"{row.where}: {fault}", "scan")
     try:
         path = finder(str(stated) if stated else name, folder)
     except ValueError as error:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ALIASES", "TABLE_SUFFIXES", "TableRow", "read_table"]
+__all__ = ["ALIASES", "TABLE_SUFFIXES", "TableRow", "bytes_fault", "read_table"]
 
 TABLE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".psv")
 """Endings of tables; `.json` is read as JSON lines or as a list of objects."""
@@ -36,11 +36,15 @@ class TableRow:
         where: file name and line, for messages.
         values: columns under our names where they have one, under their own otherwise.
         fault: why it is no row; empty where it is one.
+        reason: of the drop that a fault makes.
+        cells: all columns where their number is not that of the header, so that their names may be those of others.
     """
 
     where: str
     values: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
+    reason: str = "bad_row"
+    cells: Sequence[str] = ()
 
 
 def read_table(path: Path) -> Iterator[TableRow]:
@@ -75,7 +79,7 @@ def _json_rows(text: str, name: str) -> Iterator[TableRow]:
         if not line.strip():
             continue
         where = f"{name}:{number}"
-        fault = _bytes_fault([line])
+        fault = bytes_fault([line])
         values: Any = {}
         if not fault:
             try:
@@ -156,10 +160,11 @@ def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
 def _under_header(lines: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> Iterator[TableRow]:
     for number, columns in lines:
         where = f"{name}:{number}"
-        fault = _bytes_fault(columns)
-        if not fault and len(columns) != len(header):
+        fault = bytes_fault(columns)
+        cells = columns if len(columns) != len(header) else ()
+        if not fault and cells:
             fault = f"expected {len(header)} columns ({', '.join(header)}), got {len(columns)}"
-        yield TableRow(where, _renamed(dict(zip(header, columns, strict=False))), fault)
+        yield TableRow(where, _renamed(dict(zip(header, columns, strict=False))), fault, cells=cells)
 
 
 def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +187,8 @@ def _no_audio(path: Path, header: list[str]) -> str:
     return f"{path} has no column for the audio, such as {', '.join(ALIASES['audio'][:5])}; its columns are {header}"
 
 
-def _bytes_fault(columns: list[str]) -> str:
+def bytes_fault(columns: Iterable[str]) -> str:
+    """What is wrong where a text was read from bytes that are not UTF-8; empty where nothing is."""
     broken = any("\udc80" <= letter <= "\udcff" for column in columns for letter in column)
     return "bytes that are not UTF-8" if broken else ""
 

@@ -8,6 +8,11 @@ import pytest
 from amphion_data.corpus import find_corpus, known_corpora
 
 
+def drops_of(done):
+    """All that a preparation dropped, as in the file."""
+    return list(map(json.loads, (done.out / "drops.jsonl").read_text(encoding="utf-8").splitlines()))
+
+
 def test_segments_of_kaldi_cut_recordings(sound, text, run):
     sound("a.wav", seconds=2.0)
     text("wav.scp", "rec1 a.wav\nrec2 gone.wav\n")
@@ -19,6 +24,24 @@ def test_segments_of_kaldi_cut_recordings(sound, text, run):
     assert (row.text, row.speaker, row.extra["start"], row.extra["end"]) == ("hello", "anna", 0.25, 1.0)
     assert row.duration == 0.75 and row.extra["source"] == "a.wav"
     assert done.drops == [("u2", "duration_mismatch"), ("u3", "missing_audio"), ("u4", "bad_row"), ("u5", "bad_row")]
+
+
+def test_recordings_and_texts_that_no_segment_of_kaldi_names_are_drops(sound, text, run):
+    for name in ("a", "b", "c", "d"):
+        sound(f"{name}.wav")
+    text("wav.scp", "".join(f"{name} {name}.wav\n" for name in "abcd"))
+    text("segments", "u1 a 0.0 0.4\nu2 b 0.3 0.1\nu3 b 0.1\n")
+    text("text", "u1 x\nu2 x\nc y\nu9 z\n")
+    done = run("folder")
+    assert list(done.rows) == ["u1"]
+    drops = {(drop["id"], drop["audio"], drop["reason"]): drop["detail"] for drop in drops_of(done)}
+    assert drops == {
+        ("u2", "b.wav", "bad_row"): "segments:2: from 0.3 to 0.1 s is no stretch of time",
+        ("u3", "b.wav", "bad_row"): "segments:3: expected an id, a recording, start and end; got u3 b 0.1",
+        ("c", "c.wav", "bad_row"): "text:3: segments has no row for this recording",
+        ("u9", "", "missing_audio"): "text:4: segments has no row for this text",
+        ("d", "d.wav", "unlisted_audio"): "segments has no row for it",
+    }
 
 
 def recording(name, seconds=2.0):
