@@ -87,11 +87,11 @@ def iter_audiocaps(
     shorten = str(cut).lower() in ("true", "1", "yes")
     read = [(table, name, split, *_clips(table)) for table, name, split in tables(root)]
     starts: dict[str, set[int]] = {}
-    for clip in (clip for *_, clips, _ in read for clip in clips):
+    for clip in (clip for *_, clips, faults in read for clip in (*clips, *(f.clip for f in faults if f.clip))):
         starts.setdefault(clip.video, set()).add(clip.start)
     for table, name, split, clips, faults in read:
-        for fault in faults:
-            yield _faulty(fault, {clip.id for clip in clips}, stems, name, listing)
+        kept = {clip.id for clip in clips}
+        yield from (_faulty(fault, kept, stems, name, listing) for fault in faults)
         rules = Counter[str]()
         for clip in clips:
             stem, rule = _find(clip, stems, name)

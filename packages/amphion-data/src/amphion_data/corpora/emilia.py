@@ -14,9 +14,9 @@ import contextlib
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from amphion_core.data import Drop
 from amphion_core.data.record import AUDIO_FIELDS
@@ -34,16 +34,33 @@ __all__ = ["EMILIA", "iter_emilia"]
 
 _BATCH = re.compile(r"(?P<stem>.*)\.tar\.gz(\.\d+)?")
 _OLD_LOADER = ("audio_paths", "json_paths", "durations", "phone_counts")
+_ARRAYS = frozenset({"npy", "npz"})
+"""Endings of numpy objects, which can hold pickles; no row of Emilia has one."""
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Asked(NamedTuple):
+    """What the user asked for."""
+
+    language: str | None
+    trusted: bool
+    require_text: bool
 
 
 def iter_emilia(
-    root: Path, *, language: str | None = None, trust_stem: str | bool = False, **_: Any
+    root: Path,
+    *,
+    language: str | None = None,
+    require_text: bool = True,
+    trust_stem: str | bool = False,
+    **_: Any,
 ) -> Iterator[Utterance | Drop]:
     """Rows by archive, in the order of their members; then those of unpacked batches and of the pipeline's folders.
 
     Args:
         root: a folder of archives, or one tar.
         language: of rows that state none, two letters.
+        require_text: whether rows without text are dropped.
         trust_stem: `true` keeps rows whose JSON has another id than their member, under the member's name.
 
     Raises:
@@ -55,67 +72,103 @@ def iter_emilia(
     else:
         base, names = find_root(root, _has_data, "Emilia needs *.tar, *.tar.gz, *.jsonl or lists of its pipeline"), None
     files = [path for path in (names or walk(base)) if not PurePosixPath(path).name.startswith(".")]
-    trusted = str(trust_stem).lower() in ("true", "1", "yes")
+    asked = _Asked(language, str(trust_stem).lower() in ("true", "1", "yes"), require_text)
     for path in files:
         if path.endswith(".tar"):
-            yield from _tar(base, path, language, trusted)
+            yield from _tar(base, path, asked)
     early = sorted({f"{match['stem']}.tar.gz" for path in files if (match := _BATCH.fullmatch(path))})
     tables = _tables(base, files, early)
     for archive in early:
         if not archive.endswith("openemilia_all.tar.gz"):
-            yield from _early(base, archive, tables.pop(_batch(archive), None), language)
+            yield from _early(base, archive, tables.pop(_batch(archive), None), asked)
     if names is None:
-        yield from _unpacked(base, tables, language)
+        yield from _unpacked(base, tables, asked)
 
 
-def _tar(root: Path, path: str, language: str | None, trusted: bool) -> Iterator[Utterance | Drop]:
+def _tar(root: Path, path: str, asked: _Asked) -> Iterator[Utterance | Drop]:
     """Rows of a WebDataset archive: a json and an audio member each, in any order."""
     drops: list[Drop] = []
     release = "yodas" if "Emilia-YODAS" in path.split("/") else None
     try:
         groups = group_members(root / path, list_members(root / path, drops), drops)
     except ValueError as error:
-        yield Drop(PurePosixPath(path).name, path, "corrupt_audio", str(error), "scan")
+        yield _unreadable(root, path, error)
         return
     yield from (_below(drop, path) for drop in drops)
     with reading(root / path) as (_, read):
         for group in groups:
-            yield _grouped_row(group, read, path, release, language, trusted)
+            yield from _grouped(group, read, path, release, asked)
+
+
+def _grouped(group: Group, read: Read, tar: str, release: str | None, asked: _Asked) -> Iterator[Utterance | Drop]:
+    """The row of members with one name, if it is one; and the arrays among them, which are refused."""
+    held = group.members
+    yield from _arrays(group, tar)
+    field = _sound(group)
+    if field is not None:
+        yield _grouped_row(group, field, read, tar, release, asked)
+    elif "json" in held:  # other members, such as a README, belong to no row
+        detail = f"the tar has {held['json'].name} and no audio of that name"
+        yield Drop(group.key, f"{tar}/{group.key}.mp3", "missing_audio", detail, "scan")
+
+
+def _arrays(group: Group, archive: str) -> Iterator[Drop]:
+    """Numpy objects among the members of a row."""
+    for name, member in sorted(group.members.items()):
+        if name.rpartition(".")[2] in _ARRAYS:
+            detail = "a numpy object can run code when it is read; it is never opened"
+            yield Drop(f"{group.key}.{name}", f"{archive}/{member.name}", "unsafe_path", detail, "scan")
+
+
+def _sound(group: Group) -> str | None:
+    return next((name for name in AUDIO_FIELDS if name in group.members), None)
 
 
 def _grouped_row(
-    group: Group, read: Read, tar: str, release: str | None, language: str | None, trusted: bool
+    group: Group, field: str, read: Read, tar: str, release: str | None, asked: _Asked
 ) -> Utterance | Drop:
-    held = group.members
-    field = next((name for name in AUDIO_FIELDS if name in held), None)
-    if field is None:
-        return Drop(group.key, tar, "missing_audio", f"no audio beside {', '.join(sorted(held))}", "scan")
-    audio = f"{tar}/{held[field].name}"
-    if "json" not in held:
+    sound, stated = group.members[field], group.members.get("json")
+    audio = f"{tar}/{sound.name}"
+    if stated is None:
         return Drop(group.key, audio, "bad_row", "no json beside the audio", "scan")
+    data = read(stated.offset, stated.size)
     try:
-        values = parse_json(read(held["json"].offset, held["json"].size))
+        values = parse_json(data)
     except RowError as error:
         return Drop(group.key, audio, error.reason, str(error), "scan")
-    key = identity(values, PurePosixPath(group.key).name)
-    place = [held[field].offset, held[field].size]
-    return _row(values, key, audio, {"tar": tar, "_member": place}, release, language, trusted)
+    member = PurePosixPath(group.key).name
+    key = identity(values, member)
+    repairs = [
+        *_repairs(data, sound.name, stated.name),
+        *(["audio_before_json"] if sound.offset < stated.offset else []),
+        *(["id_unescaped"] if key != member else []),
+    ]
+    place = {"tar": tar, "_member": [sound.offset, sound.size]}
+    return _row(values, key, audio, place, release, asked, repairs)
 
 
-def _early(root: Path, archive: str, table: list[bytes] | None, language: str | None) -> Iterator[Utterance | Drop]:
+def _early(root: Path, archive: str, table: list[bytes] | None, asked: _Asked) -> Iterator[Utterance | Drop]:
     """Rows of a compressed batch, whose fields stand in the JSON lines beside it."""
     drops: list[Drop] = []
+    members: list[Member] = []
     try:
         members = list_members(root / archive, drops, _unpacking)
     except (ValueError, OSError, EOFError) as error:
-        yield Drop(PurePosixPath(archive).name, archive, "corrupt_audio", str(error), "scan")
-        return
+        yield _unreadable(root, archive, error)
+        if table is None:
+            return
+    groups = group_members(root / archive, members, drops)
     yield from (_below(drop, archive) for drop in drops)
     sounds: dict[str, Member] = {}
-    for member in members:
-        suffix = PurePosixPath(member.name).suffix.lower().removeprefix(".")
-        if member.kind == "file" and suffix in AUDIO_FIELDS:
-            sounds.setdefault(PurePosixPath(member.name).stem, member)
+    for group in groups:
+        yield from _arrays(group, archive)
+        field, stem = _sound(group), PurePosixPath(group.key).name
+        if field is None:
+            continue
+        member = group.members[field]
+        if sounds.setdefault(stem, member) is not member:
+            detail = f"{sounds[stem].name} has this name too; the first stays"
+            yield Drop(stem, f"{archive}/{member.name}", "duplicate_id", detail, "scan")
     if table is None:
         detail = f"no {_batch(archive)}.jsonl beside it or in openemilia_all.tar.gz"
         yield from (Drop(stem, f"{archive}/{m.name}", "bad_row", detail, "scan") for stem, m in sounds.items())
@@ -137,13 +190,14 @@ def _early(root: Path, archive: str, table: list[bytes] | None, language: str | 
             yield Drop(key, "", "missing_audio", f"{where}: {archive} has no {key}.mp3", "scan")
             continue
         place = {"tar": archive, "_member": [sound.offset, sound.size]}
-        yield _row(values, key, f"{archive}/{sound.name}", place, "emilia", language, False)
+        repairs = _repairs(line, sound.name)
+        yield _row(values, key, f"{archive}/{sound.name}", place, "emilia", asked._replace(trusted=False), repairs)
     for stem, sound in sounds.items():
         if stem not in listed:
             yield Drop(stem, f"{archive}/{sound.name}", "unlisted_audio", "no line of the batch lists it", "scan")
 
 
-def _unpacked(root: Path, tables: Mapping[str, list[bytes]], language: str | None) -> Iterator[Utterance | Drop]:
+def _unpacked(root: Path, tables: Mapping[str, list[bytes]], asked: _Asked) -> Iterator[Utterance | Drop]:
     """Rows of batches that lie unpacked beside their JSON lines, and of folders that the pipeline wrote."""
     listing = Listing(root)
     lists = [path for path in listing.files if path.endswith(".json")]
@@ -156,14 +210,14 @@ def _unpacked(root: Path, tables: Mapping[str, list[bytes]], language: str | Non
     for batch, lines in sorted(tables.items()):
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield _unpacked_row(line, f"{batch}.jsonl:{number}", stems, listing, language)
+                yield _unpacked_row(line, f"{batch}.jsonl:{number}", stems, listing, asked)
     for path in lists:
-        yield from _pipeline_list(listing, path, language)
+        yield from _pipeline_list(listing, path, asked)
     yield from listing.rest("no list has it")
 
 
 def _unpacked_row(
-    line: bytes, where: str, stems: Mapping[str, str], listing: Listing, language: str | None
+    line: bytes, where: str, stems: Mapping[str, str], listing: Listing, asked: _Asked
 ) -> Utterance | Drop:
     try:
         values = parse_json(line)
@@ -173,10 +227,10 @@ def _unpacked_row(
     path = listing.find(stems[nfc(key)]) if nfc(key) in stems else None
     if path is None:
         return Drop(key, str(values.get("wav") or ""), "missing_audio", f"{where}: no file {key}.mp3", "scan")
-    return _row(values, key, path, {}, "emilia", language, False)
+    return _row(values, key, path, {}, "emilia", asked._replace(trusted=False), _repairs(line, path))
 
 
-def _pipeline_list(listing: Listing, path: str, language: str | None) -> Iterator[Utterance | Drop]:
+def _pipeline_list(listing: Listing, path: str, asked: _Asked) -> Iterator[Utterance | Drop]:
     """Rows of a list `NAME.json` of the pipeline, whose clips are `NAME_0.mp3`, `NAME_1.mp3` ..."""
     base = path.removesuffix(".json")
     try:
@@ -191,12 +245,15 @@ def _pipeline_list(listing: Listing, path: str, language: str | None) -> Iterato
         if audio is None:
             yield Drop(key, "", "missing_audio", f"{path}, item {number}: no {key}.mp3", "scan")
             continue
-        start, end = item.get("start"), item.get("end")
+        start, end, speaker = item.get("start"), item.get("end"), item.get("speaker")
         values = {name: value for name, value in item.items() if name not in ("start", "end")}
-        values |= {"id": key, "wav": audio, "speaker": item.get("speaker")}
+        recording = PurePosixPath(base).name
+        if isinstance(speaker, str) and speaker and not speaker.startswith(recording):
+            speaker = f"{recording}_{speaker}"  # labels are valid within one recording only
+        values |= {"id": key, "wav": audio, "speaker": speaker}
         if isinstance(start, int | float) and isinstance(end, int | float):
             values |= {"duration": end - start, "source_start": start, "source_end": end}
-        yield _row(values, key, audio, {}, "emilia", language, False)
+        yield _row(values, key, audio, {}, "emilia", asked._replace(trusted=False), _repairs(b"", audio))
 
 
 def _row(
@@ -205,15 +262,15 @@ def _row(
     audio: str,
     place: Mapping[str, Any],
     release: str | None,
-    language: str | None,
-    trusted: bool,
+    asked: _Asked,
+    repairs: Sequence[str],
 ) -> Utterance | Drop:
     """A row of the fields that both releases have; repairs that are allowed are counted as warnings."""
     kind = release or ("yodas" if "_id" in values else "emilia")
     name = values.get("_id", values.get("id"))
     if not isinstance(name, str):
         return Drop(key, audio, "bad_row", "the JSON has neither id nor _id", "scan")
-    if name != key and not trusted:
+    if name != key and not asked.trusted:
         return Drop(key, audio, "bad_row", f"the JSON has the id {name!r}, its member the name {key!r}", "scan")
     duration = values.get("duration")
     if duration is not None and (
@@ -229,16 +286,45 @@ def _row(
     except RowError as error:
         return Drop(key, audio, error.reason, str(error), "scan")
     raw = values.get("text")
+    text = nfc(" ".join((row.text or "").split()))
+    if not text and asked.require_text:
+        reason = "missing_text" if raw is None else "empty_text"
+        return Drop(
+            key, audio, reason, f"the JSON's text is {raw!r}" if "text" in values else "the JSON has no text", "scan"
+        )
     extra = {k: v for k, v in row.extra.items() if v not in (None, "")}
+    language = values.get("language")
+    noted = [
+        *repairs,
+        *([f"id_of_member: the JSON has {name!r}"] if name != key else []),
+        *(["speaker_prefix"] if row.speaker else []),
+        *(["language_in_capitals"] if isinstance(language, str) and language != row.language else []),
+        *(["blank_around_text"] if isinstance(raw, str) and raw != raw.strip() else []),
+    ]
     return Utterance(
         id=row.id,
         audio=audio,
         duration=row.duration,
-        text=nfc(" ".join((row.text or "").split())) or None,
+        text=text or None,
         speaker=row.speaker,
-        language=row.language or language,
-        extra={**extra, **({"text_raw": raw} if isinstance(raw, str) else {}), "release": kind, **place},
+        language=row.language or asked.language,
+        extra={
+            **extra,
+            **({"text_raw": raw} if isinstance(raw, str) else {}),
+            **({"warnings": noted} if noted else {}),
+            "release": kind,
+            **place,
+        },
     )
+
+
+def _repairs(data: bytes, *names: str) -> list[str]:
+    """What was odd about the bytes of the JSON and the names of the files of a row, each a word that is counted."""
+    capital = any(suffix != suffix.lower() for suffix in (PurePosixPath(name).suffix for name in names))
+    return [
+        *(["byte_order_mark"] if data.startswith(_BOM) else []),
+        *(["ending_in_capitals"] if capital else []),
+    ]
 
 
 def _tables(root: Path, files: list[str], early: list[str]) -> dict[str, list[bytes]]:
@@ -254,7 +340,7 @@ def _tables(root: Path, files: list[str], early: list[str]) -> dict[str, list[by
                         found[PurePosixPath(member.name).stem] = lines
     for path in files:
         if path.endswith(".jsonl"):
-            found[PurePosixPath(path).stem] = (root / path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+            found[PurePosixPath(path).stem] = (root / path).read_bytes().split(b"\n")
     return found
 
 
@@ -282,6 +368,11 @@ def _length(stream: BinaryIO) -> int:
 
 def _batch(archive: str) -> str:
     return PurePosixPath(archive).name.removesuffix(".tar.gz")
+
+
+def _unreadable(root: Path, path: str, error: Exception) -> Drop:
+    """The drop of an archive that is none; its words name the path below the root, wherever that lies."""
+    return Drop(PurePosixPath(path).name, path, "corrupt_audio", str(error).replace(str(root / path), path), "scan")
 
 
 def _below(drop: Drop, path: str) -> Drop:
