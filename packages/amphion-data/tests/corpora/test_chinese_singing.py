@@ -108,3 +108,44 @@ def test_popcs_names_texts_and_labels_without_audio_once(sound, text, run, detai
     assert sorted(done.rows) == ["歌_0000", "歌_0001"] and done.rows["歌_0000"].text == "你"
     assert done.drops == [("别的/0001_wf0", "unlisted_audio"), ("歌_0009", "missing_audio")]
     assert details(done)["歌_0009"] == "no audio file: popcs-歌/0009_wf0.wav; popcs-歌/0009.TextGrid is there"
+
+
+PHRASE = "Female1#singing#My Song_{}_{}"
+
+
+def phrase(quality, clip):
+    """Path of a clip of PopBuTFy without its ending."""
+    return f"data/Female1#singing#My Song_{quality}/{PHRASE.format(quality, clip)}"
+
+
+def test_popbutfy_texts_are_found_in_the_archive_of_labels(sound, text, run):
+    for quality in ("Amateur", "Professional"):
+        sound(f"{phrase(quality, 0)}.mp3", seconds=0.6)
+    text(f"text_labels/{PHRASE.format('Amateur', 0)}.txt", "all the  things\n")
+    text(f"text_labels/{PHRASE.format('Professional', 0)}.TXT", "all of it")
+    text(f"text_labels/sub/{PHRASE.format('Professional', 7)}.txt", "nobody sang it")
+    text("text_labels/readme.txt", "no clip")
+    sound("text_labels/x.wav")
+    done = run("popbutfy")
+    row = done.rows[PHRASE.format("Amateur", 0)]
+    assert (row.text, row.extra["text_raw"]) == ("all the things", "all the  things\n")
+    assert done.rows[PHRASE.format("Professional", 0)].text == "all of it"
+    assert done.drops == [
+        (PHRASE.format("Professional", 7), "missing_audio"),
+        ("text_labels/x", "unlisted_audio"),
+    ]
+
+
+def test_popbutfy_never_pairs_with_what_is_no_row(sound, text, run):
+    for clip in range(3):
+        for quality in ("Amateur", "Professional"):
+            sound(f"{phrase(quality, clip)}.mp3", seconds=0.6)
+    text(f"{phrase('Professional', 1)}.mp3", b"no audio")
+    text(f"text_labels/{PHRASE.format('Professional', 2)}.txt", b"\xff\xfe\xfa")
+    done = run("popbutfy")
+    assert done.drops == [
+        (PHRASE.format("Professional", 1), "corrupt_audio"),
+        (PHRASE.format("Professional", 2), "bad_row"),
+    ]
+    pairs = {row.extra.get("pair") for row in done.rows.values()}
+    assert pairs == {PHRASE.format("Amateur", 0), PHRASE.format("Professional", 0), None}
