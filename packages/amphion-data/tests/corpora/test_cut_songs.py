@@ -131,3 +131,67 @@ def test_what_csd_has_of_songs_without_audio_and_audio_elsewhere_is_listed(csd, 
         ("other/y", "unlisted_audio"),
         ("x", "unlisted_audio"),
     ]
+
+
+@pytest.fixture
+def pjs(sound, text, run):
+    """Prepares a good song `pjs001` beside `pjs002` with labels of one's own and of so many seconds."""
+
+    def make(labels, seconds, **files):
+        for song, lab, length in (("pjs001", "0 10000000 a\n", 1.0), ("pjs002", labels, seconds)):
+            sound(f"{song}/{song}_song.wav", rate=8000, seconds=length)
+            sound(f"{song}/{song}_speech.wav", rate=8000)
+            text(f"{song}/{song}.LAB", lab)
+            text(f"{song}/{song}.TXT", "歌")
+        for ending, content in files.items():
+            text(f"pjs002/pjs002.{ending}", content)
+        return run("pjs")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("labels", "seconds", "words"),
+    [
+        ("0 400000000 pau\n", 40.0, "pjs002.LAB: it has no phone"),
+        ("0 10000000 pau\n", 1.0, "pjs002.LAB: it has no phone"),
+        ("0 20000000 a\n", 1.0, "go on to 2.000 s, the audio ends at 1.000 s"),
+        ("0.0 30.0 a\n30.0 31.0 pau\n35.0 36.0 o\n", 31.0, "go on to 36.000 s, the audio ends at 31.000 s"),
+        ("0.0 30.0 a\n30.0 31.0 pau\n31.03 31.05 o\n", 31.0, "phrase 2 begins at 31.030 s"),
+        ("0.0 1.0 a\n0.5 2.0 b\n", 2.0, "overlap of 0.5000 s"),
+        ("0.0 0.5 a\n1.0 2.0 b\n", 2.0, "the labels last 1.500 s, the audio 2.000 s"),
+        ("0.0 x a\n", 2.0, "pjs002.LAB: line 1: '0.0' and 'x' are no times"),
+    ],
+)
+def test_a_song_of_pjs_whose_labels_are_of_something_else_is_dropped_once(labels, seconds, words, pjs):
+    done = pjs(labels, seconds)
+    assert list(done.rows) == ["pjs001_song", "pjs001_speech", "pjs002_speech"]
+    assert done.drops == [("pjs002_song", "bad_row")] and words in details(done)["pjs002_song"]
+
+
+def test_a_song_of_pjs_that_goes_on_beside_its_labels_is_cut_to_them(pjs):
+    done = pjs("5000000 10000000 a\n10000000 25000000 o\n", 3.0)
+    row = done.rows["pjs002_song"]
+    assert (row.extra["start"], row.extra["end"], row.text) == (0.5, 2.5, "歌") and row.duration == pytest.approx(2.0)
+    assert (row.extra["phone_starts"], row.extra["phone_durations"]) == ([0.0, 0.5], [0.5, 1.5])
+    assert "start" not in done.rows["pjs001_song"].extra
+
+
+def test_a_score_of_pjs_with_notes_of_no_voice_is_not_used(pjs):
+    pitches = (f"<pitch><step>C</step><octave>{octave}</octave></pitch>" for octave in (4, 0))
+    notes = "".join(f"<note>{p}<duration>1</duration><lyric><text>a</text></lyric></note>" for p in pitches)
+    score = (
+        '<score-partwise><part-list><score-part id="P1"/></part-list><part id="P1"><measure>'
+        f"<attributes><divisions>1</divisions></attributes>{notes}</measure></part></score-partwise>"
+    )
+    row = pjs("0 10000000 a\n", 1.0, musicxml=score).rows["pjs002_song"]
+    assert "score_notes" not in row.extra and row.extra["warnings"] == ["score: pitches outside 21 to 108: 12"]
+
+
+def test_recordings_that_pjs_lacks_are_missing_audio(pjs, text, root):
+    text("pjs004/pjs004.musicxml", "<score-partwise/>")
+    text("pjs005/pjs005.txt", "歌")
+    text("pjs005/notes.txt", "about the recording")
+    text("README.txt", "about the corpus")
+    done = pjs("0 10000000 a\n", 1.0)
+    assert done.drops == [(id, "missing_audio") for id in ("pjs004_song", "pjs005_song", "pjs005_speech")]
