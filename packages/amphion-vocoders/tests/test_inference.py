@@ -173,6 +173,16 @@ def test_a_mel_without_f0_is_refused_by_name(pitched, tmp_path):
         synthesize([tmp_path / "x.npy"], pitched, tmp_path / "out")
 
 
+@pytest.mark.parametrize("count", [10, 74, 76, 1000])
+@pytest.mark.parametrize("kind", ["trained", "world"])
+def test_f0_of_another_length_than_its_mel_is_refused_by_name(pitched, tmp_path, kind, count):
+    mel = mel_spectrogram(torch.from_numpy(glide(100, 200, 8000, 0.3)).float(), MEL)  # 75 frames
+    np.save(tmp_path / "x.npy", mel.numpy())
+    np.save(tmp_path / "x.f0.npy", np.full(count, 150, np.float32))
+    with pytest.raises(ValueError, match=rf"x\.npy: f0 has shape \(1, {count}\), the mel needs \(1, 75\)"):
+        synthesize([tmp_path / "x.npy"], pitched if kind == "trained" else kind, tmp_path / "out", mel=MEL)
+
+
 def test_long_recordings_are_analysed_in_pieces_that_equal_the_whole(monkeypatch):
     wav = torch.from_numpy(glide(100, 300, 8000, 2.0)).float()
     for padding in ("same", "center", "none"):

@@ -17,6 +17,7 @@ from amphion_core.features import MelConfig
 from amphion_core.features.mel import MelSpectrogram
 from amphion_vocoders.mel_files import oriented, settings_of, stated_settings
 from amphion_vocoders.segments import F0Config
+from amphion_vocoders.synthesis import check_f0, check_mel
 
 __all__ = ["AUDIO", "MELS", "MelClip", "Source", "SourceReader", "find_sources"]
 
@@ -90,16 +91,23 @@ class SourceReader:
             ValueError: names the source and what is wrong with it.
         """
         try:
-            if isinstance(source.key, int):
-                return self._of_row(source.path, source.key)
-            if source.path.suffix.lower() in AUDIO:
-                return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0])
-            mel, contour = _stored(source)
-            mel = oriented(mel, self.config, stated_settings(source.path))
-            return MelClip(mel.to(self.device), self._contour(contour))
+            clip = self._clip(source)
+            # Here, where the source is known, and before clips of other lengths stand beside it.
+            check_mel(clip.mel[None], self.config)
+            check_f0(None if clip.f0 is None else clip.f0[None], clip.mel[None])
+            return clip
         except ValueError as error:
             where = source.path if source.key is None else f"{source.path}, {source.name}"
             raise ValueError(f"{where}: {error}") from None
+
+    def _clip(self, source: Source) -> MelClip:
+        if isinstance(source.key, int):
+            return self._of_row(source.path, source.key)
+        if source.path.suffix.lower() in AUDIO:
+            return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0])
+        mel, contour = _stored(source)
+        mel = oriented(mel, self.config, stated_settings(source.path))
+        return MelClip(mel.to(self.device), self._contour(contour))
 
     def _of_row(self, path: Path, number: int) -> MelClip:
         """A row of shards: its recording, or where it has none the mel that is stored in it."""
