@@ -149,3 +149,34 @@ def test_popbutfy_never_pairs_with_what_is_no_row(sound, text, run):
     ]
     pairs = {row.extra.get("pair") for row in done.rows.values()}
     assert pairs == {PHRASE.format("Amateur", 0), PHRASE.format("Professional", 0), None}
+
+
+def m4_item(name, **changes):
+    """An item of `meta.json` with the times of a clip of 0.4 s."""
+    values = {"item_name": name, "txt": "装的", "phs": ["zh", "uang", "d", "e"], "is_slur": [0] * 4}
+    values |= {"ph_dur": [0.1] * 4, "notes": [62, 62, 64, 64], "notes_dur": [0.2] * 4}
+    return values | changes
+
+
+def test_m4singer_warns_of_the_vowel_that_it_is_known_to_have_wrong(sound, text, run):
+    spellings = {"0": ["zh", "van", "d", "e"], "1": ["x", "van", "d", "e"], "2": ["zh", "uang", "d", "e"]}
+    for number in spellings:
+        sound(f"Alto-1#歌/{number}.wav", rate=48_000)
+    text("meta.json", json.dumps([m4_item(f"Alto-1#歌#{number}", phs=phones) for number, phones in spellings.items()]))
+    rows = run("m4singer").rows
+    warning = "wrong_label: zh van; known to stand for uang, left as it is"
+    assert [row.extra.get("warnings") for row in rows.values()] == [[warning], None, None]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[{},", r"meta\.json:1: no JSON at column 5: .*; it has to be a list"),
+        (b"[\xff]", r"meta\.json is no UTF-8 at byte 1; it has to be a list"),
+        (b"{}", r"meta\.json holds a JSON dict; it has to be a list"),
+    ],
+)
+def test_m4singer_says_what_is_wrong_with_its_table(text, run, content, words):
+    text("meta.json", content)
+    with pytest.raises(ValueError, match=words):
+        run("m4singer")

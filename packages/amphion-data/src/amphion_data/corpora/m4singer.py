@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.listing import Listing, find_root, make_row, nfc, read_utf8, seconds_of
+from amphion_data.corpora.listing import Listing, find_root, make_row, nfc, seconds_of
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.columns import score_from_columns
+from amphion_data.scores.phones import INITIALS
 from amphion_data.scores.score import ScoreError
 
 __all__ = ["M4SINGER", "iter_m4singer"]
 
+_BEFORE_VAN = frozenset("jqxy")
 _LISTS = ("phs", "ph_dur", "notes", "notes_dur", "is_slur")
 
 
@@ -38,18 +41,33 @@ def iter_m4singer(
 
     Raises:
         FileNotFoundError: there is no `meta.json`.
-        ValueError: it is no JSON list.
+        ValueError: it is no UTF-8, no JSON, or no list.
     """
     root = find_root(root, lambda folder: (folder / "meta.json").is_file(), "M4Singer needs meta.json")
     listing = Listing(root)
     yield from listing.faults()
     names = _spellings(listing)
-    items = json.loads(read_utf8(root / "meta.json"))
-    if not isinstance(items, list):
-        raise ValueError(f"{root / 'meta.json'} holds a JSON {type(items).__name__}; a list of objects is needed")
-    for number, item in enumerate(items, 1):
+    for number, item in enumerate(_items(root / "meta.json"), 1):
         yield _row(item, f"meta.json, item {number}", listing, names, language, require_text)
     yield from listing.rest("meta.json has no item for it")
+
+
+def _items(table: Path) -> list[Any]:
+    """The objects of `meta.json`.
+
+    Raises:
+        ValueError: it is no UTF-8, no JSON, or no list.
+    """
+    needed = "it has to be a list with one object a phrase; take it from the archive of the corpus again"
+    try:
+        items = json.loads(table.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{table} is no UTF-8 at byte {error.start}; {needed}") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{table}:{error.lineno}: no JSON at column {error.colno}: {error.msg}; {needed}") from None
+    if not isinstance(items, list):
+        raise ValueError(f"{table} holds a JSON {type(items).__name__}; {needed}")
+    return items
 
 
 def _row(
@@ -97,9 +115,17 @@ def _row(
             "voice": singer.partition("-")[0],
             "style": "singing",
             "score": score.to_dict(),
-            "warnings": warnings or None,
+            "warnings": [*warnings, *_known_faults(score.phones)] or None,
         },
     )
+
+
+def _known_faults(phones: Sequence[str]) -> list[str]:
+    """The wrong label that the corpus is known for: `van` (üan, only after j, q, x and y) where `uang` is sung."""
+    wrong = [
+        f"{before} van" for before, phone in pairwise(phones) if phone == "van" and before in INITIALS - _BEFORE_VAN
+    ]
+    return [f"wrong_label: {', '.join(wrong)}; known to stand for uang, left as it is"] if wrong else []
 
 
 def _spellings(listing: Listing) -> dict[str, str]:
