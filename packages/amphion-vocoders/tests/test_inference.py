@@ -100,6 +100,17 @@ def test_two_inputs_for_one_output_are_refused(recordings, model, tmp_path):
         synthesize([recordings, tmp_path / "a.wav"], model, tmp_path / "out")
 
 
+@pytest.mark.parametrize("given", [".", "b.wav", "deep/../b.wav"])
+@pytest.mark.parametrize("limit", [None, 1])
+def test_an_input_is_never_overwritten(recordings, model, given, limit):
+    audio.save(recordings / "a.wav", np.zeros(800, np.float32), 8000)  # what a.flac would become, beyond the limit
+    before = {path: path.read_bytes() for path in recordings.rglob("*.*")}
+    inputs = [recordings / "a.flac", recordings] if given == "." else [recordings / given]
+    with pytest.raises(ValueError, match=r"[ab]\.wav is one of the inputs and would be overwritten"):
+        synthesize(inputs, model, recordings, limit=limit)
+    assert {path: path.read_bytes() for path in recordings.rglob("*.*")} == before
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

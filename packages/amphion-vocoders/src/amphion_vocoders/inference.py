@@ -70,7 +70,8 @@ def synthesize(
 
     Raises:
         FileNotFoundError: an input is not there, or holds nothing to synthesise.
-        ValueError: two inputs would be written to one file, or one can't be read or is no mel of this vocoder.
+        ValueError: two inputs would be written to one file, one would be overwritten, can't be read, or is no mel of
+            this vocoder.
     """
     if format not in ("wav", "flac"):
         raise ValueError(f"format is {format!r}; it is wav or flac")
@@ -83,7 +84,7 @@ def synthesize(
         vocoder = vocoder.to(_device(device))
         if compile:
             vocoder.compile(dynamic=True)
-    paths = _outputs(sources, Path(out), format)
+    paths = _outputs(sources, Path(out), format, [Path(given).resolve() for given in inputs])
     needed = bool(getattr(vocoder, "needs_f0", False))
     contour = f0 or F0Config() if needed or getattr(vocoder, "takes_f0", False) else None
     reader = SourceReader(vocoder.config.mel, _device(device), f0=contour, needed=needed)
@@ -135,7 +136,7 @@ def _stream(vocoder: Any, clips: list[MelClip], frames: int) -> Iterator[NDArray
         yield torch.cat(pieces).numpy()
 
 
-def _outputs(sources: list[Source], out: Path, format: str) -> list[Path]:
+def _outputs(sources: list[Source], out: Path, format: str, inputs: list[Path]) -> list[Path]:
     paths: dict[Path, Source] = {}
     for source in sources:
         path = out / f"{source.name}.{format}"
@@ -145,6 +146,9 @@ def _outputs(sources: list[Source], out: Path, format: str) -> list[Path]:
             raise ValueError(
                 f"{paths[path].path} and {source.path} would both be written to {path}; give them in separate calls"
             )
+        own = path.resolve()
+        if path.exists() and any(given == own or given in own.parents for given in inputs):
+            raise ValueError(f"{path} is one of the inputs and would be overwritten; give another folder than {out}")
         paths[path] = source
     return list(paths)
 
