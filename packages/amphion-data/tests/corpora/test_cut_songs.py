@@ -1,6 +1,7 @@
 """What of songs and labels is cut, dropped or warned of: CSD, PJS, KiSing, NUS-48E, and what they share."""
 
 import json
+import struct
 
 import pytest
 
@@ -195,3 +196,85 @@ def test_recordings_that_pjs_lacks_are_missing_audio(pjs, text, root):
     text("README.txt", "about the corpus")
     done = pjs("0 10000000 a\n", 1.0)
     assert done.drops == [(id, "missing_audio") for id in ("pjs004_song", "pjs005_song", "pjs005_speech")]
+
+
+def score(*events):
+    """A MIDI file of 480 ticks a quarter: (tick, end, pitch, lyric) are notes, (tick, microseconds) tempos."""
+    timed = []
+    for tick, *values in events:
+        if len(values) == 1:
+            timed.append((tick, b"\xff\x51\x03" + values[0].to_bytes(3, "big")))
+            continue
+        end, pitch, lyric = values
+        timed += [(tick, bytes([0xFF, 5, len(lyric)]) + lyric.encode()), (tick, bytes([0x90, pitch, 80]))]
+        timed.append((end, bytes([0x80, pitch, 0])))
+    data, last = b"", 0
+    for tick, event in sorted(timed, key=lambda event: (event[0], event[1][0])):
+        data += bytes([0x80 | (tick - last) >> 7, (tick - last) & 0x7F]) + event
+        last = tick
+    data += b"\x00\xff\x2f\x00"
+    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480) + b"MTrk" + struct.pack(">I", len(data)) + data
+
+
+@pytest.fixture
+def kising(sound, text, run):
+    """Prepares one song `424` of so many seconds with a score."""
+
+    def make(seconds, *events):
+        sound("424/424-original.wav", rate=8000, seconds=seconds)
+        text("424/424.mid", score(*events))
+        return run("kising")
+
+    return make
+
+
+def test_phrases_of_kising_beyond_the_audio_are_dropped_by_name(kising):
+    done = kising(2.0, (480, 960, 60, "ni"), (4800, 5000, 62, "hao"))
+    assert list(done.rows) == ["424_00"] and done.drops == [("424_01", "bad_row")]
+    assert details(done)["424_01"] == "score: a note begins at 5.000 s, the audio ends at 2.000 s"
+
+
+def test_a_phrase_of_kising_that_ends_in_the_middle_of_its_notes_is_dropped(kising):
+    done = kising(2.0, (0, 480, 60, "ni"), (1440, 1900, 62, "hao"), (1900, 2200, 62, "ma"), (2200, 2300, 62, "ma"))
+    assert list(done.rows) == ["424_00"] and done.drops == [("424_01", "bad_row")]
+
+
+def test_a_last_note_of_kising_beyond_the_audio_is_cut_with_a_warning(kising):
+    row = kising(2.0, (960, 2400, 60, "ni")).rows["424_00"]
+    assert row.extra["end"] == 2.0 and row.extra["notes"][0]["end"] == pytest.approx(row.duration)
+    assert row.extra["warnings"] == ["score: the last note goes on to 2.500 s, the audio ends at 2.000 s; cut there"]
+
+
+@pytest.mark.parametrize(("rest", "tempos"), [(359, [120]), (360, [120, 60])])
+def test_rests_of_kising_are_measured_in_the_tempo_of_their_place(rest, tempos, kising):
+    events = [(0, 500_000), (0, 480, 60, "ni"), (960, 1_000_000), (480, 1440, 62, "hao")]
+    begin = 1440 + rest
+    rows = kising(5.0, *events, (begin, begin + 480, 64, "ma")).rows
+    assert [row.extra["tempo"] for row in rows.values()] == tempos
+
+
+def test_a_phrase_of_kising_with_a_pitch_of_no_voice_is_dropped(kising):
+    done = kising(4.0, (0, 480, 60, "ni"), (1440, 1900, 10, "hao"))
+    assert list(done.rows) == ["424_00"] and details(done) == {"424_01": "score: pitches outside 21 to 108: 10"}
+
+
+def test_a_slur_of_kising_before_any_syllable_is_none(kising):
+    rows = kising(4.0, (0, 240, 60, "ni"), (240, 480, 62, "-"), (1440, 1900, 60, "-"), (1900, 2400, 62, "hao")).rows
+    assert [[note["slur"] for note in row.extra["notes"]] for row in rows.values()] == [[0, 1], [0, 0]]
+    said = "score: the note at 1.500 s has a slur, but no syllable is before it; taken for none"
+    assert rows["424_01"].extra["warnings"] == [said] and "warnings" not in rows["424_00"].extra
+
+
+def test_scores_of_kising_without_any_voice_are_missing_audio(kising, sound, text):
+    sound("425/425-barber.wav", rate=8000, seconds=2.0)
+    for song in ("425", "446", "447-unseg"):
+        text(f"{song}/{song}.mid", score((0, 480, 60, "ni")))
+    done = kising(2.0, (0, 480, 60, "ni"))
+    assert sorted(done.rows) == ["424_00", "425-barber_00"] and done.drops == [("446", "missing_audio")]
+
+
+def test_audio_beside_the_phrases_of_kising_1_is_listed(sound, run):
+    sound("clean/421/0001.wav", rate=8000)
+    sound("songs/421.wav", rate=8000)
+    done = run("kising")
+    assert list(done.rows) == ["421_0001"] and done.drops == [("songs/421", "unlisted_audio")]

@@ -58,7 +58,9 @@ def test_tempo_map_of_one_track_rules_the_notes_of_another():
     first = track([(0, tempo(1_000_000)), (480, tempo(250_000))])
     melody = read_midi(midi(first, track([(240, on(60)), (960, off(60))])))
     assert times(melody) == [(60, 0.5, 1.25)]
-    assert melody.tempo == 60
+    assert melody.tempo == 60 and melody.changes == ((1.0, 240.0),)
+    assert (melody.tempo_at(0.99), melody.tempo_at(1.0)) == (60, 240)
+    assert melody.quarters(0.5, 1.5) == pytest.approx(0.5 + 2.0)
 
 
 def test_running_status_and_velocity_zero_end_a_note():

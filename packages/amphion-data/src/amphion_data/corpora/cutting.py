@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amphion_core.data import Drop
-from amphion_data.scores.melody import Note
+from amphion_data.scores.melody import Melody, Note
 from amphion_data.scores.score import TOLERANCE
 from amphion_data.scores.timeline import Interval, faults_of_order
 
@@ -124,11 +124,11 @@ def _stripped(phrase: list[Interval], pauses: Collection[str]) -> list[Interval]
     return phrase[kept[0] : kept[-1] + 1] if kept else []
 
 
-def cut_at_rests(notes: Sequence[Note], shortest: float) -> list[list[Note]]:
-    """Phrases of notes between rests of at least so many seconds."""
+def cut_at_rests(melody: Melody, shortest: float) -> list[list[Note]]:
+    """Phrases of notes between rests of at least so many quarters."""
     phrases: list[list[Note]] = []
-    for note in notes:
-        if phrases and note.start - phrases[-1][-1].end < shortest - 1e-6:
+    for note in melody.notes:
+        if phrases and melody.quarters(phrases[-1][-1].end, note.start) < shortest - 1e-6:
             phrases[-1].append(note)
         else:
             phrases.append([note])

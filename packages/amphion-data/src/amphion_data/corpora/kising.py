@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import cut_at_rests, length_of, note_values, with_margins
+from amphion_data.corpora.cutting import cut_at_rests, length_of, margins_of, note_values
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
-from amphion_data.scores.melody import Melody
+from amphion_data.scores.melody import Melody, Note
 from amphion_data.scores.midi import read_midi
+from amphion_data.scores.pitches import fault_of_pitches
+from amphion_data.scores.score import TOLERANCE
 
 __all__ = ["KISING", "iter_kising"]
 
@@ -59,6 +62,17 @@ def iter_kising(
             yield _phrase(name, path, speaker, language)
         else:
             yield from _song(root, name, path, listing, speaker, language)
+    sung = {name.partition("/")[0] for name in listing.audio}
+    for name, path in () if first else listing.orphans(".mid", ".midi", audio_of=_original_of):
+        song = name.partition("/")[0]
+        if song not in sung:  # the ACE edition has other voices only
+            yield make_row(song, None, looked_for=f"{name}.wav; {path} is there")
+
+
+def _original_of(name: str) -> str | None:
+    """The recording that a score SONG/NAME belongs to."""
+    song, _, stem = name.partition("/")
+    return f"{song}/{song}-original" if song.isdecimal() and "/" not in stem else None
 
 
 def _phrase(name: str, path: str, speaker: str, language: str) -> Utterance | Drop:
@@ -98,7 +112,8 @@ def _song(
             raise ValueError(f"no .mid in {song}/")
         melody = read_midi(root / scores[0])
     except ValueError as error:
-        yield Drop(id, path, "bad_row", str(error), "scan")
+        said = f"{scores[0]}: {error}" if scores else str(error)
+        yield Drop(id, path, "bad_row", said, "scan")
         return
     yield from _phrases(melody, length, id, path, song, speaker if own else f"{speaker}-{voice}", language)
 
@@ -106,19 +121,25 @@ def _song(
 def _phrases(
     melody: Melody, length: float, id: str, path: str, song: str, speaker: str, language: str
 ) -> Iterator[Utterance | Drop]:
-    notes = [note for note in melody.notes if note.start < length]
-    if not notes:
+    phrases = cut_at_rests(melody, _SHORTEST_REST)
+    begun = [phrase for phrase in phrases if phrase[0].start < length]
+    if not begun:
         yield Drop(id, path, "bad_row", f"no note of the score lies in the {length:.1f} s of the audio", "scan")
         return
-    phrases = cut_at_rests(notes, _SHORTEST_REST * 60.0 / melody.tempo)
-    stretches = with_margins([(phrase[0].start, min(phrase[-1].end, length)) for phrase in phrases], length)
-    warnings = [f"score: {warning}" for warning in melody.warnings]
-    for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
-        pinyin = [note.lyric for note in phrase if note.lyric]
+    stretches = margins_of(begun, length)
+    for number, phrase in enumerate(phrases):
+        name = f"{id}_{number:02d}"
+        last = phrase[-1].start
+        beyond = f"a note begins at {last:.3f} s, the audio ends at {length:.3f} s" if last >= length else None
+        if fault := beyond or fault_of_pitches(note.pitch for note in phrase):
+            yield Drop(name, path, "bad_row", f"score: {fault}", "scan")
+            continue
+        start, end = stretches[number]
+        notes, warnings = _mended(phrase, length)
         yield make_row(
-            f"{id}_{number:02d}",
+            name,
             path,
-            raw=" ".join(pinyin) or None,
+            raw=" ".join(note.lyric for note in notes if note.lyric) or None,
             duration=round(end - start, 6),
             speaker=speaker,
             language=language,
@@ -129,11 +150,25 @@ def _phrases(
                 "channel": _RIGHT,
                 "song": song,
                 "style": "singing",
-                "tempo": round(melody.tempo, 3),
-                "notes": note_values(phrase, start),
-                "warnings": warnings or None,
+                "tempo": round(melody.tempo_at(phrase[0].start), 3),
+                "notes": note_values(notes, start),
+                "warnings": [f"score: {warning}" for warning in (*melody.warnings, *warnings)] or None,
             },
         )
+
+
+def _mended(phrase: list[Note], length: float) -> tuple[list[Note], list[str]]:
+    """A phrase without slurs that no syllable precedes and without a last note beyond the audio, and what was amiss."""
+    notes, warnings = list(phrase), []
+    sung = next((i for i, note in enumerate(notes) if note.lyric), len(notes))
+    for i, note in enumerate(notes[:sung]):
+        if note.slur:
+            warnings.append(f"the note at {note.start:.3f} s has a slur, but no syllable is before it; taken for none")
+            notes[i] = replace(note, slur=False)
+    if notes[-1].end > length + TOLERANCE:
+        warnings.append(f"the last note goes on to {notes[-1].end:.3f} s, the audio ends at {length:.3f} s; cut there")
+        notes[-1] = replace(notes[-1], end=length)
+    return notes, warnings
 
 
 KISING = Corpus(

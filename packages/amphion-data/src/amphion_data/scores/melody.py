@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 __all__ = ["Melody", "Note", "monophonic"]
+
+_ROUNDING = 1e-9
+"""Seconds by which sums of one and the same time may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Melody:
     Attributes:
         notes: the notes; rests between them only where the source writes them.
         tempo: quarters a minute at the beginning.
+        changes: later moments (s) at which the tempo changes, in order, and the quarters a minute from there on.
         words: first note, last note (included) and text of each word, where the source joins syllables.
         warnings: what was repaired or guessed, in words.
     """
@@ -47,6 +52,16 @@ class Melody:
     tempo: float
     words: tuple[tuple[int, int, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    changes: tuple[tuple[float, float], ...] = ()
+
+    def tempo_at(self, time: float) -> float:
+        """Quarters a minute at a moment (s)."""
+        return next((tempo for start, tempo in reversed(self.changes) if start <= time + _ROUNDING), self.tempo)
+
+    def quarters(self, start: float, end: float) -> float:
+        """How many quarters lie between two moments (s)."""
+        inner = [time for time, _ in self.changes if start < time < end]
+        return sum((b - a) * self.tempo_at(a) / 60.0 for a, b in pairwise([start, *inner, end]))
 
 
 def monophonic(notes: Iterable[Note]) -> tuple[list[Note], list[str]]:

@@ -81,8 +81,8 @@ def _melody(events: _Events, division: int) -> Melody:
     kept, cut = monophonic(notes)
     left = [f"{text!r} at {seconds(tick):.3f} s" for tick, text in sorted(texts.items())]
     lost = [f"{len(left)} {words} at no note: {', '.join(left[:5])}"] if left and words == "lyrics" else []
-    tempo = 60e6 / (events.tempos[0][1] if events.tempos else _DEFAULT_TEMPO)
-    return Melody(tuple(kept), tempo, warnings=(*events.warnings, *cut, *lost))
+    first, *changes = ((time, 60e6 / tempo) for time, tempo in zip(seconds.seconds, seconds.tempos, strict=True))
+    return Melody(tuple(kept), first[1], warnings=(*events.warnings, *cut, *lost), changes=tuple(changes))
 
 
 def _words(events: _Events) -> tuple[dict[int, str], str]:

@@ -109,7 +109,8 @@ def _melody(reading: _Reading, part: ElementTree.Element) -> Melody:
         slur = sung.pitch != REST and sung.lyric is None and singing
         notes.append(Note(sung.pitch, start, end, sung.lyric, slur))
         singing = sung.pitch != REST and (singing or sung.lyric is not None)
-    return Melody(tuple(notes), tempos[0][1], _words(reading.notes), tuple(warnings))
+    changes = tuple((_seconds(time, tempos), tempo) for time, tempo in tempos[1:])
+    return Melody(tuple(notes), tempos[0][1], _words(reading.notes), tuple(warnings), changes)
 
 
 def _words(notes: Iterable[_Sung]) -> tuple[tuple[int, int, str], ...]:
