@@ -180,3 +180,69 @@ def test_m4singer_says_what_is_wrong_with_its_table(text, run, content, words):
     text("meta.json", content)
     with pytest.raises(ValueError, match=words):
         run("m4singer")
+
+
+OPENCPOP = "{}|快|k uai|C4 C4|0.4 0.4|0.1 0.3|0 0\n"
+
+
+@pytest.fixture
+def opencpop(sound, text):
+    """Writes a table of Opencpop and the audio of its lines."""
+
+    def make(table, *ids, line=OPENCPOP):
+        for id in ids:
+            sound(f"segments/wavs/{id}.wav", rate=44_100)
+        text(f"segments/{table}.txt", "".join(line.format(id) for id in ids))
+
+    return make
+
+
+def test_opencpop_audio_elsewhere_is_dropped_by_name_except_whole_songs(opencpop, sound, text, run):
+    opencpop("train", "2001000001")
+    sound("wavs/2001.wav")
+    sound("segments/2001000002.wav")
+    sound("midis/2001.wav")
+    assert run("opencpop").drops == [("midis/2001", "unlisted_audio"), ("segments/2001000002", "unlisted_audio")]
+
+
+def test_opencpop_ids_that_lead_elsewhere_are_refused(opencpop, sound, text, run, root):
+    opencpop("train", "2001000001")
+    sound("outside.wav")
+    with (root / "segments/train.txt").open("a", encoding="utf-8") as table:
+        table.write(OPENCPOP.format("../../outside"))
+    assert run("opencpop").drops == [("../../outside", "unsafe_path"), ("outside", "unlisted_audio")]
+
+
+def test_opencpop_songs_stay_in_the_split_that_is_published_where_both_tables_have_them(opencpop, run, details):
+    opencpop("train", "2001000001", "2044000002", "2044000001")
+    opencpop("test", "2044000001", "2001000002", "2001000001")
+    done = run("opencpop")
+    assert {id: row.extra["split"] for id, row in done.rows.items()} == {"2001000001": "train", "2044000001": "test"}
+    assert done.drops == [
+        ("2001000001", "duplicate_id"),
+        ("2001000002", "bad_row"),
+        ("2044000001", "bad_row"),
+        ("2044000002", "bad_row"),
+    ]
+    assert details(done)["2044000002"] == (
+        "train.txt:2: song 2044 stands in train.txt and in test.txt, but belongs to test as published; "
+        "keep each song in one of them"
+    )
+
+
+def test_opencpop_warns_of_a_midi_that_gives_no_tempo(opencpop, text, run):
+    opencpop("train", "2001000001", "2002000001")
+    text("midis/2001.midi", b"MThd")
+    midi = b"MThd\0\0\0\6\0\0\0\1\0\x18MTrk\0\0\0\x0b\0\xff\x51\3\x0f\x42\x40\0\xff\x2f\0"
+    text("midis/2002.MIDI", midi)
+    rows = run("opencpop").rows
+    broken, whole = rows["2001000001"].extra, rows["2002000001"].extra
+    assert (broken["score"]["tempo"], whole["score"]["tempo"]) == (None, 60.0)
+    assert broken["warnings"][0].startswith("midi: no tempo from midis/2001.midi: ") and "warnings" not in whole
+
+
+def test_opencpop_warns_of_the_syllable_that_it_is_known_to_have_wrong(opencpop, run):
+    opencpop("train", "2041001526", "2041001527", line=OPENCPOP.replace("k uai", "y ing"))
+    rows = run("opencpop").rows
+    assert rows["2041001526"].extra["warnings"] == ["wrong_label: y ing; known to stand for g ou, left as it is"]
+    assert "warnings" not in rows["2041001527"].extra
