@@ -54,6 +54,7 @@ def test_unreadable_recordings_are_named_by_their_path_below_the_corpus(root, so
         ("0.0 2.0 ah\n1.0 3.0 b\n", "overlap of 1.0000 s between 'ah' and 'b'"),
         ("0.0 2.0 ah\n2.0 4.02 sil\n4.02 4.08 b\n", "phrase 2 begins at 4.020 s, the audio ends at 4.000 s"),
         ("0.0 4.0 sil\n", "01.txt: it has no phone"),
+        ("0.0 4.0 ah\n4.0 sil\n", "01.txt: line 2: expected 'start end label', found '4.0 sil'"),
     ],
 )
 def test_nus48e_recordings_whose_labels_are_of_something_else_are_dropped(labels, words, sound, text, run):

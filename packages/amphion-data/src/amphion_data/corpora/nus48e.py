@@ -68,15 +68,14 @@ def _recording(root: Path, name: str, path: str, listing: Listing, language: str
     labels = listing.file(f"{name}.txt")
     try:
         if labels is None:
-            raise ValueError(f"no {song}.txt beside it")
+            raise ValueError("there is none beside the recording")
         intervals = read_lab(labels)
         phrases = cut_at_pauses(intervals, _PAUSES, _SHORTEST_PAUSE)
-        fault = times_fault(intervals, length) if phrases else "it has no phone"
-        if fault:
-            raise ValueError(f"{song}.txt: {fault}")
+        if fault := times_fault(intervals, length) if phrases else "it has no phone":
+            raise ValueError(fault)
         stretches = margins_of(phrases, length)
     except ValueError as error:
-        yield Drop(id, path, "bad_row", str(error), "scan")
+        yield Drop(id, path, "bad_row", f"{song}.txt: {error}", "scan")
         return
     for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
         yield make_row(
