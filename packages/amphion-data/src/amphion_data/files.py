@@ -59,7 +59,7 @@ def safe_path(stated: str, root: Path) -> str:
         try:
             path = PurePosixPath(Path(text).resolve().relative_to(root.resolve()).as_posix())
         except ValueError:
-            raise ValueError(f"{stated!r} is not below the folder of the corpus, {root}") from None
+            raise ValueError(f"{stated!r} is not below the folder of the corpus") from None
     parts = [part for part in path.parts if part != "."]
     if not parts or ".." in parts or "\0" in text:
         raise ValueError(f"{stated!r} is no path below the folder of the corpus")

@@ -47,6 +47,34 @@ def test_librilight_rows_are_stretches_of_chapters(root, sound, text, run):
     )
 
 
+def test_librilight_says_what_lies_behind_the_end_of_a_chapter(sound, text, run, root):
+    for stem, regions in (
+        ("clipped", [[0.5, 3.0]]),
+        ("behind", [[0.5, 1.0], [3.0, 4.0], [5.0, 6.0]]),
+        ("whole", [[0, 2.01]]),
+    ):
+        sound(f"small/1/b/{stem}.flac", seconds=2, rate=16_000)
+        text(f"small/1/b/{stem}.json", json.dumps({"voice_activity": regions}))
+    done = run("librilight")
+    warnings = {id: row.extra.get("warnings") for id, row in done.rows.items()}
+    said = ["region_clipped: its JSON says 3.0 s, the audio ends at 2.000 s"]
+    assert warnings == {"1_b_clipped_0000": said, "1_b_behind_0000": None, "1_b_whole_0000": None}
+    (drop,) = map(json.loads, (done.out / "drops.jsonl").read_text().splitlines())
+    assert (drop["id"], drop["audio"], drop["reason"]) == ("1_b_behind", "small/1/b/behind.flac", "duration_mismatch")
+    assert "2 regions of speech in its JSON, the first from 3.0 to 4.0 s" in drop["detail"]
+
+
+def test_librilight_names_chapters_without_audio_and_no_path_of_the_machine(sound, text, run, root):
+    sound("small/1/b/01.flac", rate=16_000)
+    text("small/1/b/01.json", json.dumps({"voice_activity": [[0, 0.4]]}))
+    text("small/1/b/08_noaudio.json", json.dumps({"voice_activity": [[0, 0.4]]}))
+    text("small/1/b/09.flac", b"no sound")
+    text("about.json", "{}")
+    done = run("librilight")
+    assert done.drops == [("1_b_08_noaudio", "missing_audio"), ("1_b_09", "corrupt_audio")]
+    assert str(root) not in (done.out / "drops.jsonl").read_text()
+
+
 def test_a_long_region_is_cut_where_it_is_quiet(sound, text, run):
     wav = 0.3 * np.sin(np.arange(16_000 * 8) / 10)
     wav[16_000 * 4 : 16_000 * 4 + 1600] *= 0.01

@@ -63,33 +63,40 @@ def _row(
     require_text: bool,
 ) -> Utterance | Drop:
     reader, quality, split = kind
+    fault = None
     try:
-        values = json.loads(decode(line, where))
+        decode(line, where)
+    except ValueError as error:
+        fault = str(error)
+    try:
+        values = json.loads(line.decode("utf-8-sig", "replace"))  # the names of a row with a fault are still of use
         if not isinstance(values, dict):
             raise ValueError(f"expected a JSON object, found {type(values).__name__}")
         stated = values.get("audio_filepath")
         if not isinstance(stated, str) or not stated.strip():
             raise ValueError("no audio_filepath")
     except ValueError as error:
-        return Drop(where, "", "bad_row", f"{where}: {error}", "scan")
+        return Drop(where, "", "bad_row", fault or f"{where}: {error}", "scan")
     parts = PurePosixPath(stated)
     id = f"{reader}_{quality}_{parts.parent.name}_{parts.stem}"
     try:
         name = safe_path(stated, root)
     except ValueError as error:
         return Drop(id, "", "unsafe_path", f"{where}: {error}", "scan")
+    audio = listing.find(name.removesuffix(PurePosixPath(name).suffix))  # listed from here on, whatever the row says
     duration = values.get("duration", 0.0)
-    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 <= duration < float("inf"):
-        return Drop(id, name, "bad_row", f"{where}: the duration is {duration!r}", "scan")
-    raw, text = (values.get(key) for key in ("text_no_preprocessing", "text_normalized"))
-    plain = values.get("text")
+    raw, text, plain = (values.get(key) for key in ("text_no_preprocessing", "text_normalized", "text"))
     strange = [value for value in (raw, text, plain) if value is not None and not isinstance(value, str)]
-    if strange:
-        return Drop(id, name, "bad_row", f"{where}: the text is {strange[0]!r}", "scan")
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 <= duration < float("inf"):
+        fault = fault or f"{where}: the duration is {duration!r}, a number of seconds was expected"
+    elif strange:
+        fault = fault or f"{where}: the text is {strange[0]!r}"
+    if fault:
+        return Drop(id, audio or "", "bad_row", fault, "scan")
     gender = "M" if reader in _MALE else "F" if reader in _FEMALE else None
     return make_row(
         id,
-        listing.find(name.removesuffix(PurePosixPath(name).suffix)),
+        audio,
         raw=raw if raw is not None else text if text is not None else plain,
         text=text if text is not None else plain,
         require_text=require_text,
@@ -103,6 +110,7 @@ def _row(
             "split": _SPLITS[split],
             "gender": gender,
             "text_plain": plain,
+            "warnings": ["text_from_plain"] if text is None and plain is not None else None,
         },
     )
 

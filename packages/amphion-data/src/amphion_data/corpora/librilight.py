@@ -17,7 +17,7 @@ from typing import Any
 from amphion_core.audio import AudioError
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import MARGIN, length_of, quietest
+from amphion_data.corpora.cutting import MARGIN, length_of, quietest, unreadable
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
@@ -27,13 +27,15 @@ __all__ = ["LIBRILIGHT", "iter_librilight", "stitch"]
 _PARTS = ("small", "medium", "large")
 _GAP = 1.0
 """Seconds; regions further apart are never in one clip."""
+_CLIPPED = 0.05
+"""Seconds that a region may end behind the audio without a word."""
 _LANGUAGES = {"english": "en"}
 
 
 def iter_librilight(
     root: Path, *, language: str | None = None, target: str | float = 30.0, **_: Any
 ) -> Iterator[Utterance | Drop]:
-    """Clips by part, speaker, book, chapter and place in it.
+    """Clips by part, speaker, book, chapter and place in it; then the chapters of which there is the JSON alone.
 
     Args:
         root: the folder that holds `small`, `medium` or `large`, or one of these.
@@ -56,6 +58,9 @@ def iter_librilight(
     yield from listing.faults()
     for name, path in listing.audio.items():
         yield from _chapter(root, name, path, listing, language, longest)
+    for name, path in listing.orphans(".json", audio_of=lambda name: name if name.count("/") >= 2 else None):
+        detail = f"{path} is there, {name}.flac is not"
+        yield Drop("_".join(name.split("/")[-3:]), f"{name}.flac", "missing_audio", detail, "scan")
 
 
 def _chapter(
@@ -72,27 +77,35 @@ def _chapter(
         yield length
         return
     try:
-        values, regions = _metadata(listing, f"{name}.json", length)
+        values, spoken = _metadata(listing, f"{name}.json")
+        regions = [(start, min(end, length)) for start, end in spoken if start < length]
         clips = stitch(regions, longest)
         pieces = [piece for clip in clips for piece in _bounded(root, path, clip, longest)]
     except AudioError as error:
-        yield Drop(id, path, error.reason, str(error), "scan")
+        yield unreadable(root, path, id, error)
         return
     except ValueError as error:
         yield Drop(id, path, "bad_row", str(error), "scan")
         return
-    if not pieces:
+    behind = [(start, end) for start, end in spoken if start >= length and end > length + _CLIPPED]
+    if behind:
+        which = f"{len(behind)} regions of speech in its JSON, the first from {behind[0][0]} to {behind[0][1]} s,"
+        detail = f"{which} lie behind the end of the audio at {length:.3f} s; fetch the chapter again"
+        yield Drop(id, path, "duration_mismatch", detail, "scan")
+    elif not pieces:
         yield Drop(id, path, "silent_audio", "no region of speech in its JSON", "scan")
     stated = values.get("book_meta")
     about: dict[str, Any] = stated if isinstance(stated, dict) else {}
-    spoken = language or _LANGUAGES.get(str(about.get("language", "english")).lower())
+    beyond = max((end for start, end in spoken if start < length), default=0.0)
+    clipped = f"region_clipped: its JSON says {beyond} s, the audio ends at {length:.3f} s"
+    tongue = language or _LANGUAGES.get(str(about.get("language", "english")).lower())
     for number, (start, end) in enumerate(pieces):
         yield make_row(
             f"{id}_{number:04d}",
             path,
             duration=round(end - start, 6),
             speaker=speaker,
-            language=spoken,
+            language=tongue,
             extra={
                 "source": path,
                 "start": start,
@@ -101,11 +114,13 @@ def _chapter(
                 "book": str(about.get("id")) if about.get("id") is not None else None,
                 "title": about.get("title"),
                 "snr": values.get("snr"),
+                "warnings": [clipped] if beyond > length + _CLIPPED and end > length - _CLIPPED else None,
             },
         )
 
 
-def _metadata(listing: Listing, path: str, length: float) -> tuple[dict[str, Any], list[tuple[float, float]]]:
+def _metadata(listing: Listing, path: str) -> tuple[dict[str, Any], list[tuple[float, float]]]:
+    """What the JSON of a chapter says, and its regions of speech in order, s."""
     text = listing.text(path)
     if text is None:
         raise ValueError(f"no {path.rpartition('/')[2]} beside it")
@@ -117,8 +132,7 @@ def _metadata(listing: Listing, path: str, length: float) -> tuple[dict[str, Any
         numbers = isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, int | float) for v in pair)
         if not numbers or not 0 <= pair[0] <= pair[1]:
             raise ValueError(f"{path.rpartition('/')[2]}: {pair!r} is no region of speech")
-        if pair[0] < length:
-            regions.append((float(pair[0]), min(float(pair[1]), length)))
+        regions.append((float(pair[0]), float(pair[1])))
     return values, sorted(regions)
 
 

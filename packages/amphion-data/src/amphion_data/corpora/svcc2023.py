@@ -26,7 +26,7 @@ _SOURCES = ("SF1", "SM1")
 
 
 def iter_svcc2023(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utterance | Drop]:
-    """Rows by role, voice and number; those without text are kept, since conversion needs none.
+    """Rows by role, voice, number; those without text are kept, since conversion needs none; then texts without audio.
 
     Args:
         root: the folder that holds the voices, or `Data`.
@@ -43,7 +43,7 @@ def iter_svcc2023(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utt
     listing = Listing(root)
     yield from listing.faults()
     for name, path in listing.audio.items():
-        parts = name.removeprefix("Data/").split("/")
+        parts = _parts(name)
         role = _role(parts)
         if role is None:
             detail = f"not {'|'.join(_TARGETS)}/N, evaluation/VOICE/N or ground_truth/VOICE/N"
@@ -67,6 +67,13 @@ def iter_svcc2023(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utt
                 "split": "train" if role == "target" else "test",
             },
         )
+    for name, path in listing.orphans(".txt", audio_of=lambda name: name if _role(_parts(name)) else None):
+        voice, number = _parts(name)[-2:]
+        yield Drop(f"{voice}_{number}", f"{name}.wav", "missing_audio", f"{path} is there, {name}.wav is not", "scan")
+
+
+def _parts(name: str) -> list[str]:
+    return name.removeprefix("Data/").split("/")
 
 
 def _role(parts: list[str]) -> str | None:
