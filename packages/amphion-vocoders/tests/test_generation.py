@@ -76,6 +76,16 @@ def test_each_sample_is_drawn_from_the_distribution_before_it(name):
     torch.testing.assert_close(wav[0, 1:], expected[:-1], atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["wavenet", "wavernn"])
+def test_a_stream_draws_from_its_generator_what_the_whole_draws(name):
+    model, mel = MODELS[name](), torch.randn(10, 8) - 4
+    draw = [torch.Generator().manual_seed(seed) for seed in (3, 3, 4)]
+    whole = model.synthesize(mel[None], generator=draw[0])[0]
+    same, other = (torch.cat(list(model.stream(mel.split(3, 1), generator=given))) for given in draw[1:])
+    torch.testing.assert_close(same, whole, atol=1e-5, rtol=0)
+    assert not torch.allclose(other, whole, atol=1e-2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_contract_is_kept(name):

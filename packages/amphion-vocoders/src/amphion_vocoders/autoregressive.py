@@ -141,11 +141,12 @@ class AutoregressiveVocoder(TrainedVocoder[ConfigT]):
             return draw_batch(self, self._placed(mel), valid, self._noise(generator))
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Tensor]:
         """Waveform chunk by chunk, `context` frames behind the input.
 
         Args:
             chunks: mels (n_mels, F_i), F_i of any size.
+            generator: as `synthesize`.
 
         Yields:
             (T_i,) samples; joined they are what `synthesize` gives for the joined mel.
@@ -153,7 +154,7 @@ class AutoregressiveVocoder(TrainedVocoder[ConfigT]):
         Raises:
             ValueError: as `synthesize`.
         """
-        yield from draw_stream(self, self._checked(chunks), self._noise(None))
+        yield from draw_stream(self, self._checked(chunks), self._noise(generator))
 
     def _noise(self, generator: Generator | None) -> Generator:
         return torch.Generator().manual_seed(self.config.seed) if generator is None else generator

@@ -101,16 +101,17 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
         return synthesize_batch(self._network, joined, lengths, hop_length=hop, context=self.context)
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Tensor]:
         """Waveform chunk by chunk, `context` frames behind the input.
 
         Args:
             chunks: mels (n_mels, F_i), F_i of any size.
+            generator: as `synthesize`.
 
         Yields:
             (T_i,) samples; joined they are what `synthesize` gives for the joined mel.
         """
-        yield from self._stream(chunks, self._generator(None))
+        yield from self._stream(chunks, self._generator(generator))
 
     @property
     def context(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ def synthesize(
         batch: clips that are given to the vocoder at once.
         limit: the first so many only.
         device: `auto`, `cpu`, `cuda`, ...
-        seed: of vocoders that draw noise.
+        seed: of vocoders that draw noise; the stream of a vocoder of others may take none.
         mel: what vocoders without weights are to invert; None is 22.05 kHz with 80 bands.
         f0: how F0 is made from recordings, for vocoders that take it; None is by dio. Mels bring theirs beside them:
             NAME.f0.npy beside NAME.npy, f0 beside mel in .npz and .safetensors, KEY.f0 beside KEY.
@@ -95,7 +96,9 @@ def synthesize(
             if start == 0:
                 check_precision(vocoder, clips[0].mel, clips[0].f0, precision, _device(device))
             with autocast(precision, _device(device)):
-                made = list(_synthesize(vocoder, clips, seed) if stream is None else _stream(vocoder, clips, stream))
+                made = list(
+                    _synthesize(vocoder, clips, seed) if stream is None else _stream(vocoder, clips, stream, seed)
+                )
             for path, wav in zip(paths[start:], made, strict=False):
                 audio.save(path, wav, vocoder.config.mel.sample_rate)
                 seconds += len(wav) / vocoder.config.mel.sample_rate
@@ -120,16 +123,18 @@ def _synthesize(vocoder: Any, clips: list[MelClip], seed: int) -> Iterator[NDArr
         yield row[: length * hop].float().cpu().numpy()
 
 
-def _stream(vocoder: Any, clips: list[MelClip], frames: int) -> Iterator[NDArray[np.float32]]:
+def _stream(vocoder: Any, clips: list[MelClip], frames: int, seed: int) -> Iterator[NDArray[np.float32]]:
     """The same, by chunks of so many frames; the time to the first samples is logged."""
+    seeded = "generator" in inspect.signature(vocoder.stream).parameters  # the contract does not ask for it
     for clip in clips:
+        drawing = {"generator": torch.Generator().manual_seed(seed)} if seeded else {}
         starts = range(0, clip.mel.shape[-1], frames)
         chunks: list[Any] = [clip.mel[:, s : s + frames] for s in starts]
         if clip.f0 is not None:  # read for vocoders that take it only
             chunks = [(clip.mel[:, s : s + frames], clip.f0[s : s + frames]) for s in starts]
         began = time.perf_counter()
         pieces: list[torch.Tensor] = []
-        for piece in vocoder.stream(chunks):
+        for piece in vocoder.stream(chunks, **drawing):
             if not pieces:
                 log.info("first samples after %.0f ms", 1000 * (time.perf_counter() - began))
             pieces.append(piece.float().cpu())

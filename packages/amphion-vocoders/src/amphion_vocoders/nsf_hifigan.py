@@ -127,12 +127,13 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
         return synthesize_batch(self._of_frames, frames, lengths, hop_length=settings.hop_length, context=self.context)
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Any]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Any], generator: Generator | None = None) -> Iterator[Tensor]:
         """Waveform chunk by chunk, `context` frames behind the input.
 
         Args:
             chunks: pairs of a mel (n_mels, F_i) and its F0 (F_i,) in Hz, F_i of any size; mels alone will do with
                 `compat: upstream`.
+            generator: as `synthesize`.
 
         Yields:
             (T_i,) samples; joined they are what `synthesize` gives for the joined mel and F0.
@@ -141,7 +142,8 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
             ValueError: as `synthesize`.
         """
         hop = self.config.mel.hop_length
-        yield from synthesize_stream(self._of_frames, self._joined(chunks), hop_length=hop, context=self.context)
+        joined = self._joined(chunks, Excitation(self.source, generator))
+        yield from synthesize_stream(self._of_frames, joined, hop_length=hop, context=self.context)
 
     @classmethod
     def from_released(
@@ -182,8 +184,7 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
         wav: Tensor = self(frames[:, :bands], source=source)
         return wav
 
-    def _joined(self, chunks: Iterable[Any]) -> Iterator[Tensor]:
-        excitation = Excitation(self.source, None)
+    def _joined(self, chunks: Iterable[Any], excitation: Excitation) -> Iterator[Tensor]:
         for chunk in chunks:
             mel, f0 = (chunk, None) if isinstance(chunk, Tensor) else chunk
             check_chunk(mel, self.config.mel)

@@ -108,11 +108,12 @@ class ConvolutionalVocoder(TrainedVocoder[ConfigT]):
         return wav
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Tensor]:
         """Waveform chunk by chunk, `context` frames behind the input.
 
         Args:
             chunks: mels (n_mels, F_i), F_i of any size.
+            generator: not used.
 
         Yields:
             (T_i,) samples; joined they are what `synthesize` gives for the joined mel.

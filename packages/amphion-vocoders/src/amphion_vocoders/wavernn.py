@@ -118,7 +118,7 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
             return draw_folded(self, self._placed(mel), lengths, self._noise(generator), self.config.batched)
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Tensor], generator: Generator | None = None) -> Iterator[Tensor]:
         """Waveform chunk by chunk; see `AutoregressiveVocoder.stream`.
 
         Raises:
@@ -126,7 +126,7 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
         """
         if self.config.batched is not None:
             raise ValueError("pieces drawn side by side need the whole clip; set batched to null to stream")
-        return super().stream(chunks)
+        return super().stream(chunks, generator)
 
     @classmethod
     def from_released(cls, source: str | Path, args: dict[str, Any] | None = None) -> Self:

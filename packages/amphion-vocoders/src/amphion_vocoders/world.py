@@ -86,11 +86,12 @@ class World(PretrainedModule[WorldConfig]):
         return wav
 
     @torch.no_grad()
-    def stream(self, chunks: Iterable[Any]) -> Iterator[Tensor]:
+    def stream(self, chunks: Iterable[Any], generator: Generator | None = None) -> Iterator[Tensor]:
         """Waveform after the last chunk: WORLD's pulses depend on all that came before, so nothing comes earlier.
 
         Args:
             chunks: mels (n_mels, F_i), F_i of any size, or pairs of a mel and its F0 (F_i,) in Hz.
+            generator: not used.
 
         Yields:
             (T,) samples, once; whispered where there is no F0.
