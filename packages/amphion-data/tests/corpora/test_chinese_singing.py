@@ -1,8 +1,12 @@
 """OpenSinger, PopCS, PopBuTFy, M4Singer, Opencpop, Opera: audio that is missing or elsewhere, labels that are wrong."""
 
 import json
+from itertools import pairwise
 
+import numpy as np
 import pytest
+
+from amphion_data.corpora.cutting import slice_by_level
 
 
 @pytest.fixture
@@ -246,3 +250,53 @@ def test_opencpop_warns_of_the_syllable_that_it_is_known_to_have_wrong(opencpop,
     rows = run("opencpop").rows
     assert rows["2041001526"].extra["warnings"] == ["wrong_label: y ing; known to stand for g ou, left as it is"]
     assert "warnings" not in rows["2041001527"].extra
+
+
+def stretches(*seconds, rate=1000):
+    """Tones of these lengths; negative ones are silence."""
+    parts = [np.sin(np.arange(round(abs(length) * rate))) * (length > 0) for length in seconds]
+    return np.concatenate(parts).astype(np.float32), rate
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        (21,),
+        (41,),
+        (60.5,),
+        (19, -1, 2),
+        (2, -1, 19),
+        (2, -0.6, 19, -0.6, 2),
+        (20, -1, 1, -1, 20),
+        (1, -1, 1, -1, 17, -1, 1, -1, 30, -2, 4),
+    ],
+)
+def test_slices_by_level_last_5_to_20_seconds_and_lose_no_sound(seconds):
+    wav, rate = stretches(*seconds)
+    slices = slice_by_level(wav, rate)
+    lengths = [end - start for start, end in slices]
+    assert min(lengths) >= 5 - 1e-9 and max(lengths) <= 20 + 1e-9
+    assert all(left[1] <= right[0] + 1e-9 for left, right in pairwise(slices))
+    outside = np.ones(len(wav), bool)
+    for start, end in slices:
+        outside[round(start * rate) : round(end * rate)] = False
+    assert not wav[outside].any()
+
+
+def test_slices_by_level_stay_short_where_nothing_is_near():
+    assert slice_by_level(*stretches(2)) == [(0.0, 2.0)]
+    assert [end - start for start, end in slice_by_level(*stretches(19, -9, 2))] == pytest.approx([19, 2])
+
+
+def test_slices_by_level_join_what_fits_before_they_share_sound():
+    slices = slice_by_level(*stretches(19, -1, 2, -1, 6))
+    assert np.array(slices) == pytest.approx(np.array([(0, 19), (20, 29)]))
+
+
+def test_opera_clips_last_at_most_20_seconds_with_their_margins(sound, text, run, details):
+    wav, rate = stretches(-1, 20, -1, rate=8000)
+    sound("monophonic/western/fem_01/pos_1.wav", rate=rate, wav=0.3 * wav)
+    text("monophonic/western/fem_01/pos_2.wav", b"no audio")
+    done = run("opera")
+    assert [row.duration <= 20 for row in done.rows.values()] == [True, True]
+    assert details(done)["western_fem_01_pos_2"].startswith("monophonic/western/fem_01/pos_2.wav is no audio")

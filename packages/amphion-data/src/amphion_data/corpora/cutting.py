@@ -197,24 +197,31 @@ def slice_by_level(
         rate: Hz.
         below_peak: what is so many dB under the loudest 50 ms is a pause.
         pause: shorter ones don't separate, s.
-        shortest: stretches are joined until they last this long, as far as `longest` allows.
-        longest: longer ones are cut at their quietest place.
+        shortest: stretches are joined until they last this long, as far as `longest` allows; those that are short still
+            take from a neighbour that lies no further off than this, if there is one.
+        longest: longer ones are cut at their quietest place that leaves no short part; at least three times `shortest`.
     """
     levels = _levels(wav, rate)
     if not levels.size or levels.max() <= 0:
         return []
     loud = levels > levels.max() * 10 ** (-below_peak / 10)
     runs = _runs(loud, round(pause / _FRAME))
-    cut = [part for run in runs for part in _bounded(run, levels, round(longest / _FRAME))]
+    least, most = round(shortest / _FRAME), round(longest / _FRAME)
     joined: list[tuple[int, int]] = []
-    for begin, end in cut:
-        short = joined and min(joined[-1][1] - joined[-1][0], end - begin) * _FRAME < shortest
-        if short and (end - joined[-1][0]) * _FRAME <= longest:
+    for begin, end in runs:
+        short = joined and min(joined[-1][1] - joined[-1][0], end - begin) < least
+        if short and end - joined[-1][0] <= most:
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((begin, end))
+    parts: list[tuple[int, int]] = []
+    for begin, end in joined:
+        # What is short still has neighbours that are too long to take it whole: they share their sound with it.
+        shared = parts and min(parts[-1][1] - parts[-1][0], end - begin) < least and begin - parts[-1][1] <= least
+        first = parts.pop()[0] if shared else begin
+        parts += _bounded((first, end), levels, least, most)
     length = wav.shape[0] / rate
-    return [(begin * _FRAME, min(end * _FRAME, length)) for begin, end in joined]
+    return [(begin * _FRAME, min(end * _FRAME, length)) for begin, end in parts]
 
 
 def _runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
@@ -228,13 +235,13 @@ def _runs(loud: NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _bounded(run: tuple[int, int], levels: NDArray[np.float64], most: int) -> list[tuple[int, int]]:
-    """A run in parts of at most so many frames, cut at the quietest of the last third of each."""
+def _bounded(run: tuple[int, int], levels: NDArray[np.float64], least: int, most: int) -> list[tuple[int, int]]:
+    """A run in parts of `least` to `most` frames, cut at the quietest of the last third of each."""
     begin, end = run
     parts = []
     while end - begin > most:
         low = begin + most * 2 // 3
-        place = low + int(levels[low : begin + most].argmin())
+        place = low + int(levels[low : min(begin + most, end - least) + 1].argmin())
         parts.append((begin, place))
         begin = place
     return [*parts, (begin, end)]

@@ -17,7 +17,7 @@ from amphion_core import audio
 from amphion_core.audio import AudioError
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import slice_by_level, with_margins
+from amphion_data.corpora.cutting import MARGIN, slice_by_level, unreadable, with_margins
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 
@@ -25,6 +25,7 @@ __all__ = ["OPERA", "iter_opera"]
 
 _NAME = re.compile(r"(monophonic|polyphonic)/(chinese|western)/((?:fem|male)_\d+)/([^/]+)")
 _LANGUAGES = {"chinese": "zh"}
+_LONGEST = 20.0  # s, with the margins
 
 
 def iter_opera(root: Path, *, polyphonic: str | bool = False, **_: Any) -> Iterator[Utterance | Drop]:
@@ -55,10 +56,10 @@ def iter_opera(root: Path, *, polyphonic: str | bool = False, **_: Any) -> Itera
         try:
             wav, rate = audio.load(root / path)
         except AudioError as error:
-            yield Drop(id, path, error.reason, str(error), "scan")
+            yield unreadable(root, path, id, error)
             continue
         length = wav.shape[0] / rate
-        clips = with_margins(slice_by_level(wav, rate), length)
+        clips = with_margins(slice_by_level(wav, rate, longest=_LONGEST - 2 * MARGIN), length)
         if not clips:
             yield Drop(id, path, "silent_audio", "no sound to slice", "scan")
         for number, (start, end) in enumerate(clips):
