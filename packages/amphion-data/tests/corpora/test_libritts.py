@@ -70,3 +70,45 @@ def test_a_folder_without_subsets_says_what_is_there(run, root, text):
     text("readme.txt", "x")
     with pytest.raises(FileNotFoundError, match=r"needs one of train-clean-100.*holds readme\.txt"):
         run("libritts")
+
+
+def test_the_first_of_two_rows_of_an_id_stays_and_the_other_is_a_drop(sound, text, run):
+    ids = [f"19_198_000003_00000{sentence}" for sentence in range(3)]
+    for id in ids:
+        sound(f"train-clean-100/19/198/{id}.wav")
+    lines = [f"{ids[0]}\tFirst\tfirst", f"{ids[0]}\tSecond\tsecond", f"{ids[1]}\tFirst\tfirst", f"{ids[1]}\ttwo"]
+    lines += [f"{ids[2]}\ttwo", f"{ids[2]}\tGood\tgood"]
+    text(f"{CHAPTER}.trans.tsv", "\n".join(lines))
+    done = run("libritts")
+    assert [row.text for row in done.rows.values()] == ["first", "first", "good"]
+    assert done.drops == [(ids[0], "duplicate_id"), (ids[1], "bad_row"), (ids[2], "bad_row")]
+    detail = "19_198.trans.tsv:2: a second row of this id, with 'second'; the first stays, with 'first'"
+    assert detail in (done.out / "drops.jsonl").read_text()
+
+
+def test_texts_without_audio_are_drops_once_each(tree, text, run):
+    for kind in ("normalized", "original"):
+        text(f"{CHAPTER}_000009_000000.{kind}.txt", "gone")
+        text(f"{CHAPTER}_000003_000009.{kind}.txt", "in the table too")
+    text("dev-clean/84/1/notes.txt", "of nothing")
+    missing = [id for id, reason in run("libritts").drops if reason == "missing_audio"]
+    assert missing == ["19_198_000003_000008", "19_198_000003_000009", "19_198_000009_000000"]
+
+
+def test_without_a_table_of_speakers_the_log_says_what_is_lost(tree, root, run, caplog):
+    (root / "SPEAKERS.txt").unlink()
+    assert "gender" not in run("libritts").rows["19_198_000003_000001"].extra
+    assert f"no SPEAKERS.txt or speakers.tsv in {root}: rows are without gender" in caplog.text
+
+
+def test_a_line_of_the_table_of_speakers_that_is_not_utf_8_is_named_and_left_out(tree, text, run, caplog):
+    text("SPEAKERS.txt", b"19   | F | train-clean-100 | 25.19 | Ren\xe9\n84 | M | dev-clean | 8.0 | Bob\n")
+    rows = run("libritts").rows
+    assert "SPEAKERS.txt:1: not UTF-8 at byte" in caplog.text
+    assert "gender" not in rows["19_198_000003_000001"].extra
+    assert rows["84_1_000000_000000"].extra["gender"] == "M"
+
+
+def test_audio_beside_the_subsets_is_a_drop(tree, sound, run):
+    sound("generated/19/198/19_198_000003_000000.wav")
+    assert ("generated/19/198/19_198_000003_000000", "unlisted_audio") in run("libritts").drops

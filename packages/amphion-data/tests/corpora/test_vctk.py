@@ -58,3 +58,36 @@ def test_an_unknown_microphone_and_an_unknown_option_are_refused(new, run):
         run("vctk", options={"mic": "mic3"})
     with pytest.raises(ValueError, match="vctk has no option speed; it has mic"):
         run("vctk", options={"speed": "1"})
+
+
+def test_without_the_table_of_speakers_the_log_says_what_is_lost(old, root, run, caplog):
+    (root / "speaker-info.txt").unlink()
+    assert "age" not in run("vctk").rows["p225_001"].extra
+    assert f"no speaker-info.txt in {root}: rows are without age, gender, accent and region" in caplog.text
+
+
+def test_a_line_of_the_table_of_speakers_that_is_not_utf_8_is_named_and_left_out(old, text, run, caplog):
+    lines = ["ID  AGE  GENDER  ACCENTS  REGION", "225  23  F    English    C\u00e9line", "226  22  M  English"]
+    text("speaker-info.txt", "\n".join(lines).encode("latin-1"))
+    text("txt/p226/p226_002.txt", "hello")
+    rows = run("vctk").rows
+    assert "speaker-info.txt:2: not UTF-8 at byte" in caplog.text
+    assert "age" not in rows["p225_001"].extra and rows["p226_002"].extra["age"] == 22
+
+
+def test_audio_of_the_other_version_is_named_as_what_it_is(old, new, run):
+    done = run("vctk")
+    assert [row.extra["mic"] for row in done.rows.values()] == ["mic1"] * len(done.rows)
+    assert done.drops.count(("p225_001", "filtered")) == 1 and ("p315_001", "filtered") in done.drops
+    assert not {reason for _, reason in done.drops} & {"unlisted_audio", "duplicate_id"}
+
+
+def test_audio_outside_the_folders_of_the_corpus_is_a_drop(old, sound, run):
+    sound("mine/p225_001.wav")
+    assert ("mine/p225_001", "unlisted_audio") in run("vctk").drops
+
+
+def test_texts_are_found_whatever_the_case_of_their_ending(old, root, run):
+    path = root / "txt" / "p225" / "p225_001.txt"
+    path.rename(path.with_suffix(".TXT"))
+    assert run("vctk").rows["p225_001"].text == "Please call Stella."

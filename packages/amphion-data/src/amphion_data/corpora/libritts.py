@@ -15,7 +15,7 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.listing import Listing, decode, find_root, make_row
+from amphion_data.corpora.listing import Listing, about_lines, decode, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 
@@ -68,15 +68,26 @@ def iter_libritts(
     chapters: dict[str, list[tuple[str, str]]] = {}
     for name, path in listing.audio.items():
         chapters.setdefault(name.rpartition("/")[0], []).append((name, path))
+    texts: dict[str, dict[str, str]] = {}
+    for name, path in listing.orphans(".txt", audio_of=_audio_of):
+        texts.setdefault(name.rpartition("/")[0], {})[PurePosixPath(name).name] = PurePosixPath(path).name
     tables = {path.rpartition("/")[0] for path in listing.files if path.endswith((".trans.tsv", ".book.tsv"))}
-    for folder in sorted({*chapters, *tables}):
-        yield from _chapter(listing, folder, chapters.get(folder, []), genders, excluded, language, require_text)
+    for folder in sorted({*chapters, *tables, *texts}):
+        sounds, orphans = chapters.get(folder, []), texts.get(folder, {})
+        yield from _chapter(listing, folder, sounds, orphans, genders, excluded, language, require_text)
+
+
+def _audio_of(name: str) -> str | None:
+    """The clip that a text is of, by its name without `.txt`."""
+    stem, _, kind = name.rpartition(".")
+    return stem if kind in ("normalized", "original") else None
 
 
 def _chapter(
     listing: Listing,
     folder: str,
     audio: list[tuple[str, str]],
+    orphans: dict[str, str],
     genders: dict[str, str],
     excluded: frozenset[str],
     language: str,
@@ -92,8 +103,8 @@ def _chapter(
     spoken, faults = _table(listing, f"{folder}/{speaker}_{chapter}.trans.tsv", 3)
     book, _ = _table(listing, f"{folder}/{speaker}_{chapter}.book.tsv", 4)  # a faulty line costs its SNR only
     here = {PurePosixPath(name).name: path for name, path in audio}
-    yield from (Drop(id, here.get(id, ""), "bad_row", detail, "scan") for id, detail in faults)
-    broken = {id for id, _ in faults}
+    yield from (Drop(id, here.get(id, ""), reason, detail, "scan") for id, reason, detail in faults)
+    broken = {id for id, *_ in faults} - spoken.keys()
     for id, path in here.items():
         if id in broken:
             continue
@@ -126,9 +137,10 @@ def _chapter(
             language=language,
             extra=extra,
         )
-    for id in sorted({*spoken, *book} - here.keys() - broken):
-        where = "trans.tsv" if id in spoken else "book.tsv"
-        yield Drop(id, "", "missing_audio", f"{speaker}_{chapter}.{where} lists it, {id}.wav is not there", "scan")
+    for id in sorted({*spoken, *book, *orphans} - here.keys() - broken):
+        table = f"{speaker}_{chapter}.{'trans' if id in spoken else 'book'}.tsv lists it"
+        known = table if id in spoken or id in book else f"{orphans[id]} is there"
+        yield Drop(id, "", "missing_audio", f"{known}, {id}.wav is not", "scan")
 
 
 def _text(listing: Listing, stem: str, columns: list[str] | None) -> tuple[str | None, str | None, list[str]]:
@@ -146,11 +158,11 @@ def _text(listing: Listing, stem: str, columns: list[str] | None) -> tuple[str |
     return original, "", []
 
 
-def _table(listing: Listing, path: str, least: int) -> tuple[dict[str, list[str]], list[tuple[str, str]]]:
-    """Rows of a table of a chapter by id, and ids of rows that are none with the reason."""
+def _table(listing: Listing, path: str, least: int) -> tuple[dict[str, list[str]], list[tuple[str, str, str]]]:
+    """Rows of a table of a chapter by id, the first of several; then the other ids, with reason and detail."""
     file = listing.file(path)
     rows: dict[str, list[str]] = {}
-    faults: list[tuple[str, str]] = []
+    faults: list[tuple[str, str, str]] = []
     for number, line in enumerate(file.read_bytes().split(b"\n") if file else [], 1):
         if not line.strip():
             continue
@@ -159,12 +171,14 @@ def _table(listing: Listing, path: str, least: int) -> tuple[dict[str, list[str]
         try:
             columns = decode(line.removesuffix(b"\r"), where).split("\t")
         except ValueError as error:
-            faults.append((id, str(error)))
+            faults.append((id, "bad_row", str(error)))
             continue
+        id = columns[0].strip()
         if len(columns) < least or (least == 3 and len(columns) != 3):
-            faults.append((id, f"{where}: expected {least} columns, got {len(columns)}"))
-        else:
-            rows[columns[0].removeprefix("\ufeff").strip()] = columns
+            faults.append((id, "bad_row", f"{where}: expected {least} columns, got {len(columns)}"))
+        elif rows.setdefault(id, columns) is not columns:
+            detail = f"{where}: a second row of this id, with {columns[-1]!r}; the first stays, with {rows[id][-1]!r}"
+            faults.append((id, "duplicate_id", detail))
     return rows, faults
 
 
@@ -190,14 +204,11 @@ def _previous(id: str, here: dict[str, str]) -> str | None:
 def _genders(listing: Listing) -> dict[str, str]:
     """Speaker to `F` or `M`, of SPEAKERS.txt or speakers.tsv beside the subsets."""
     found: dict[str, str] = {}
-    for name, separator in (("SPEAKERS.txt", "|"), ("speakers.tsv", "\t")):
-        file = listing.root / name
-        if not file.is_file():
-            continue
-        for line in file.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-            columns = [column.strip() for column in line.split(separator)]
-            if not line.startswith(";") and len(columns) > 1 and columns[1] in ("F", "M"):
-                found.setdefault(columns[0], columns[1])
+    separators = {"SPEAKERS.txt": "|", "speakers.tsv": "\t"}
+    for name, line in about_lines(listing.root, [*separators], "gender"):
+        columns = [column.strip() for column in line.split(separators[name])]
+        if not line.startswith(";") and len(columns) > 1 and columns[1] in ("F", "M"):
+            found.setdefault(columns[0], columns[1])
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,7 +12,9 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, walk
 
-__all__ = ["Listing", "decode", "find_root", "make_row", "read_utf8", "seconds_of", "stem"]
+__all__ = ["Listing", "about_lines", "decode", "find_root", "make_row", "read_utf8", "seconds_of", "stem"]
+
+log = logging.getLogger(__name__)
 
 
 class Listing:
@@ -164,6 +167,28 @@ def find_root(root: Path, needs: Callable[[Path], bool], what: str) -> Path:
     inner = [path for path in sorted(root.iterdir()) if path.is_dir() and needs(path)] if root.is_dir() else []
     hint = f"; it seems that you mean {inner[0]}" if inner else ""
     raise FileNotFoundError(f"{what} in {root}; {first_entries(root)}{hint}")
+
+
+def about_lines(root: Path, names: Sequence[str], what: str) -> Iterator[tuple[str, str]]:
+    """Lines of the tables that rows can do without; what is not there or not UTF-8 is left out, and the log says so.
+
+    Args:
+        root: the folder of the corpus.
+        names: of the tables in it; each that is there is read.
+        what: rows lack without them, in words.
+
+    Yields:
+        The name of the table and a line of it, without its end.
+    """
+    found = [name for name in names if (root / name).is_file()]
+    if not found:
+        log.warning("no %s in %s: rows are without %s", " or ".join(names), root, what)
+    for name in found:
+        for number, line in enumerate((root / name).read_bytes().split(b"\n"), 1):
+            try:
+                yield name, decode(line.removesuffix(b"\r"), f"{name}:{number}")
+            except ValueError as error:
+                log.warning("%s; the line is left out: rows of its speaker are without %s", error, what)
 
 
 def read_utf8(path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.listing import Listing, find_root, make_row, read_utf8
+from amphion_data.corpora.listing import Listing, about_lines, find_root, make_row, read_utf8
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 
@@ -46,13 +46,17 @@ def iter_vctk(
         raise ValueError(f"mic is {mic!r}; choose {', '.join(_MICROPHONES)}")
     root = find_root(root, _has_audio, f"VCTK needs {_OLD}/ or {_NEW}/, and txt/")
     folder = _NEW if (root / _NEW).is_dir() else _OLD
-    listing = Listing(root, lambda path: path.startswith(f"{folder}/"))
+    listing = Listing(root, lambda path: path.split("/")[0] in (_OLD, _NEW))
     yield from listing.faults()
     about = _speakers(root)
-    texts = {path.stem: path for path in sorted((root / "txt").glob("*/*.txt")) if not path.name.startswith(".")}
+    written = sorted(path for path in (root / "txt").glob("*/*") if path.suffix.lower() == ".txt")
+    texts = {path.stem: path for path in written if not path.name.startswith(".")}
     heard: set[str] = set()
     for name, path in listing.audio.items():
         stem = PurePosixPath(name).name
+        if not path.startswith(f"{folder}/"):
+            yield Drop(stem, path, "filtered", f"of the other version; {folder} is read where both are", "scan")
+            continue
         match = re.fullmatch(r"((?:p|s)\d+)_(\d+)(?:_(mic[12]))?", stem)
         if match is None or (match[3] is None) != (folder == _OLD):
             yield Drop(stem, path, "unlisted_audio", f"not named as a sentence of {folder}", "scan")
@@ -89,11 +93,8 @@ def iter_vctk(
 
 def _speakers(root: Path) -> dict[str, dict[str, Any]]:
     """What speaker-info.txt says of each voice: age, gender, accent, region."""
-    path = root / "speaker-info.txt"
-    if not path.is_file():
-        return {}
     found: dict[str, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+    for _, line in about_lines(root, ["speaker-info.txt"], "age, gender, accent and region"):
         match = re.fullmatch(r"\s*([ps]?\d+)\s+(\d+)\s+([FM])\s+(\S+)\s*([^(]*)(?:\(.*)?", line)
         if match is None:
             continue
