@@ -58,6 +58,14 @@ def test_every_fault_is_a_drop_with_its_reason(tmp_path, make_ljspeech, write):
     ]
 
 
+def test_audio_outside_wavs_is_a_drop(tmp_path, make_ljspeech, write):
+    root = make_ljspeech(tmp_path, chapters=1, sentences=1)
+    write(root / "mine" / "LJ001-0001.wav")
+    assert [(drop.audio, drop.reason) for drop in scan(LJSPEECH, root).drops] == [
+        ("mine/LJ001-0001.wav", "unlisted_audio")
+    ]
+
+
 def test_faulty_lines_are_named_by_number(tmp_path, make_ljspeech):
     root = make_ljspeech(tmp_path, chapters=1, sentences=2)
     (root / "metadata.csv").write_text("LJ001-0001|a|a\nLJ001-0002|b\n", encoding="utf-8")

@@ -51,7 +51,7 @@ def iter_ljspeech(
         if is_hidden(path):
             yield Drop(stem, path, "hidden_file", "left by a system or an archiver", "scan")
         elif not path.startswith("wavs/"):
-            continue
+            yield Drop(stem, path, "unlisted_audio", "it lies outside wavs/, where this corpus has its audio", "scan")
         elif stem in files:
             yield Drop(stem, path, "duplicate_id", f"differs from {files[stem]} only in its ending", "scan")
         else:
