@@ -151,6 +151,31 @@ def test_faults_of_a_table_are_drops_with_lines(tmp_path, write):
     assert next(d for d in scan(FOLDER, tmp_path).drops if d.id == "gone").detail.startswith("m.jsonl:3: ")
 
 
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b'{"id": "u", "audio": "a.wav", "text": "x', "no JSON"),
+        (b'{"id": "u", "audio": "a.wav", "text": "caf\xe9"}', "bytes that are not UTF-8"),
+        (b'{"id": "u", "audio": "a.wav", "text": "x", "snr": NaN}', "NaN is no JSON number"),
+        (b'{"id": "u", "audio": "a.wav", "text": "x", "snr": 1e999}', "1e999 is too large"),
+        (b'{"id": "u", "audio": "a.wav", "text": "\\ud800"}', "half of a character, '\\ud800'"),
+    ],
+)
+def test_an_unreadable_line_keeps_the_id_and_the_audio_that_can_be_read(tmp_path, write, line, fault):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.jsonl").write_bytes(line + b"\n")
+    (drop,) = scan(FOLDER, tmp_path).drops
+    assert (drop.id, drop.audio, drop.reason) == ("u", "a.wav", "bad_row") and fault in drop.detail
+
+
+def test_drops_do_not_say_where_the_folder_lies(tmp_path, write):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text(f"audio,text\n{tmp_path}/gone.wav,x\n/etc/passwd,x\n", encoding="utf-8")
+    drops = scan(FOLDER, tmp_path).drops
+    assert [(drop.audio, drop.reason) for drop in drops[:2]] == [("gone.wav", "missing_audio"), ("", "unsafe_path")]
+    assert not any(str(tmp_path) in drop.audio + drop.detail for drop in drops)
+
+
 def test_an_absolute_path_below_the_folder_is_taken(tmp_path, write):
     path = write(tmp_path / "a.wav")
     (tmp_path / "m.csv").write_text(f"audio,text\n{path},x\n", encoding="utf-8")

@@ -76,13 +76,14 @@ class Encoder:
         from amphion_core import audio
 
         place = place_of(self.root, row)
-        wav, rate, container, encoding = self._decoded(row, place)
+        wav, rate, container, encoding = self._decoded(place)
         stated = row.duration if place.duration is None else place.duration
         warnings = [*row.extra.get("warnings", ()), *_duration_warning(stated, wav.shape[-1] / rate, container)]
         if not _same_container(row.audio, container):
             warnings.append(f"container: {container} in a file named {Path(row.audio).suffix}")
         extra: dict[str, Any] = {**public_extra(row), "source": row.audio}
-        channels = 1 if wav.ndim == 1 else wav.shape[0]
+        size, wav = wav.size, self._mixed(row, wav)
+        mixed = wav.size != size
         wav, cut = self._trimmed(self._sound(wav, encoding), rate, place.start)
         if self.settings.sample_rate not in (None, rate):
             wav = audio.resample(wav, rate, self.settings.sample_rate, quality="VHQ")
@@ -97,36 +98,42 @@ class Encoder:
         if warnings := [*warnings, *quiet]:
             extra["warnings"] = warnings
         done = replace(row, audio="", duration=wav.shape[-1] / rate, sample_rate=rate, extra=extra)
-        if isinstance(place.source, bytes) and self._unchanged(place, container, encoding, channels, extra):
+        if isinstance(place.source, bytes) and not mixed and self._unchanged(place, container, encoding, extra):
             data = place.source
         else:
             data = audio.encode(wav, rate, self.settings.format, subtype=self._subtype(encoding))
         return Record(row.id, {self.settings.format: data, "json": (done.to_json() + "\n").encode()})
 
-    def _decoded(self, row: Utterance, place: Place) -> Decoded:
-        """Samples of the place, of one channel where the corpus says that only this one holds the voice."""
+    def _decoded(self, place: Place) -> Decoded:
+        """Samples of the place, (C, T)."""
         from amphion_core import audio
 
-        channel = row.extra.get("channel")
-        mono = self.settings.mono and channel is None
         try:
-            decoded = audio.decode(place.source, mono=mono, start=place.start, duration=place.duration)
+            decoded = audio.decode(place.source, mono=False, start=place.start, duration=place.duration)
         except audio.AudioError:
             raise
         except ValueError as error:  # a stretch that begins behind the end
             raise _RowDropError("bad_row", str(error)) from None
-        wav = decoded.wav
-        if wav.shape[-1] == 0:
+        if decoded.wav.shape[-1] == 0:
             raise _RowDropError("empty_audio", f"no samples from {place.start:.3f} s on")
-        if channel is not None and wav.ndim == 2:
-            wav = wav[min(int(channel), wav.shape[0] - 1)]
-        return decoded._replace(wav=wav[0] if wav.ndim == 2 and wav.shape[0] == 1 else wav)
+        return decoded
 
-    def _unchanged(self, place: Place, container: str, encoding: str, channels: int, extra: Mapping[str, Any]) -> bool:
+    def _mixed(self, row: Utterance, wav: Wav) -> Wav:
+        """All channels; or the one that the row names; or their mean, where that is asked for."""
+        channel, count = row.extra.get("channel"), wav.shape[0]
+        if type(channel) is not int:  # a column of a table may be called so and hold words
+            mixed = wav.mean(axis=0, dtype=wav.dtype) if self.settings.mono else wav
+            return mixed if count > 1 else wav.reshape(-1)
+        if channel >= count > 1 or row.extra.get("_channels", 1) > count:
+            raise _RowDropError("bad_row", f"it is in channel {channel}, counted from 0; the audio has {count}")
+        one: Wav = wav[min(channel, count - 1)]
+        return one
+
+    def _unchanged(self, place: Place, container: str, encoding: str, extra: Mapping[str, Any]) -> bool:
         """Whether the source's own bytes can be kept: a lossy format must not be encoded twice without need."""
         same = {"mp3": container == "MP3", "opus": encoding == "OPUS"}.get(self.settings.format, False)
         changed = "source_rate" in extra or self.settings.trim or extra.get("gain_db") or place.duration is not None
-        return same and not changed and not (self.settings.mono and channels > 1)
+        return same and not changed
 
     def _sound(self, wav: Wav, encoding: str) -> Wav:
         """The samples, if there is sound in them; whole numbers are always finite."""

@@ -167,39 +167,48 @@ def _from_table(
     if row.fault or not name:
         path = finder.meant(row, folder) if row.reason == "bad_row" else ""
         fault = row.fault or "neither audio nor id"
-        return Drop(name or _stem(path), path, row.reason, f"{row.where}: {fault}", "scan")
+        return Drop(name or _stem(path), path, row.reason, _printable(f"{row.where}: {fault}"), "scan")
     try:
         path = finder(str(stated) if stated else name, folder)
     except ValueError as error:
         return Drop(name, "", "unsafe_path", f"{row.where}: {error}", "scan")
     except LookupError as error:
-        return Drop(name, str(stated or ""), "missing_audio", f"{row.where}: {error}", "scan")
-    name = own_id or _stem(path)
+        below = safe_path(str(stated), finder.root) if stated else ""
+        return Drop(name, below, "missing_audio", f"{row.where}: {error}", "scan")
+    try:
+        duration = _seconds(values.pop("duration", None))
+        cut = _stretch(values, duration)
+        place = _channel(values) | ({"start": cut[0], "end": cut[1], "source": path} if cut else {})
+    except ValueError as error:
+        return Drop(own_id or _stem(path), path, "bad_row", f"{row.where}: {error}", "scan")
+    name = own_id or _stem(path) + (f"_{cut[0] * 1000:.0f}_{cut[1] * 1000:.0f}" if cut else "")
     raw, text = values.pop("text_raw", None), values.pop("text", None)
     text = raw if text is None else text
     reason = _text_fault(text, require_text)
     if reason:
         return Drop(name, path, reason, f"{row.where}: the text is {text!r}", "scan")
     try:
-        extra = {**({"text_raw": str(raw if raw is not None else text)} if text is not None else {})}
-        duration, own_split = _seconds(values.pop("duration", None)), _word(values.pop("split", None))
+        extra = {**({"text_raw": str(raw if raw is not None else text)} if text is not None else {}), **place}
+        own_split = _word(values.pop("split", None))
         own_speaker, own_language = _word(values.pop("speaker", None)), _word(values.pop("language", None))
-        if "start" in values and "end" in values:
-            duration = float(values["end"]) - float(values["start"])
-            extra["source"] = path
         if own_split or split:
             extra["split"] = split_name(own_split or split or "")
         return Utterance(
             id=name,
             audio=path,
-            duration=duration,
+            duration=cut[1] - cut[0] if cut else duration,
             text=clean_text(str(text)) if text is not None else None,
             speaker=own_speaker or speaker,
             language=_language(own_language or language),
-            extra={**{key: value for key, value in values.items() if key and value not in (None, "")}, **extra},
+            extra={**{key: value for key, value in values.items() if _kept(key, value)}, **extra},
         )
     except ValueError as error:
         return Drop(name, path, "bad_row", f"{row.where}: {error}", "scan")
+
+
+def _kept(name: str, value: object) -> bool:
+    """Whether a column goes to `extra`; names with `_` in front are ours and say where to read."""
+    return bool(name) and not name.startswith("_") and value not in (None, "")
 
 
 def _beside(
@@ -261,13 +270,56 @@ def _split_in(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _seconds(value: object) -> float:
+def _stretch(values: dict[str, Any], duration: float) -> tuple[float, float] | None:
+    """Where a row begins and ends in its file, s; None for all of it.
+
+    Either `start` and `end` say so, or `offset` and `duration`, as in manifests of NeMo.
+    """
+    offset = _number("offset", values.pop("offset", None))
+    start, end = (_number(name, values.get(name)) for name in ("start", "end"))
+    if start is None and end is None and offset is not None:
+        if offset and not duration:
+            raise ValueError(f"an offset of {offset} s needs a duration")
+        start, end = offset, offset + duration if duration else None
+        if end is None:
+            return None
+    elif not ("start" in values and "end" in values):
+        return None  # a column of another meaning
+    if start is None and end is None:
+        return None
+    if start is None or end is None or not 0 <= start < end:
+        raise ValueError(f"from {start} to {end} s is no stretch of time")
+    return round(start, 6), round(end, 6)
+
+
+def _channel(values: dict[str, Any]) -> dict[str, int]:
+    """Which channel holds the row, from 0, and how many there have to be for that; other words are no channel."""
+    stated = values.get("channel")
+    if isinstance(stated, bool) or not re.fullmatch(r"-?\d+", str(stated)):
+        return {}
+    channel = int(str(stated))
+    if channel < 0:
+        raise ValueError(f"channels are counted from 0, got {channel}")
+    return {"channel": channel, "_channels": channel + 1}
+
+
+def _number(name: str, value: object) -> float | None:
     if value is None or value == "":
-        return 0.0
-    seconds = float(str(value))
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"the duration has to be a number of seconds above 0, got {value!r}")
-    return seconds
+        return None
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name} has to be a number of seconds, got {value!r}")
+    return number
+
+
+def _seconds(value: object) -> float:
+    seconds = _number("the duration", value)
+    if seconds is not None and seconds <= 0:
+        raise ValueError(f"the duration has to be above 0 s, got {value!r}")
+    return seconds or 0.0
 
 
 def _language(value: str | None) -> str | None:

@@ -1,7 +1,8 @@
 """Where the audio of a row is: a file, a stretch of one, or a member of an archive.
 
 Readers say it in `extra`: `start` and `end` in seconds for a stretch of a long file; `tar` and `_member` (offset and
-size, bytes) for a member; `channel` for one of several channels. Names that begin with `_` are not written to shards.
+size, bytes) for a member; `channel` for one of several channels, from 0, and `_channels` for how many there have to be,
+where a file of one will not do. Names that begin with `_` are not written to shards.
 """
 
 from __future__ import annotations

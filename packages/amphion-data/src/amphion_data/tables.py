@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ALIASES", "TABLE_SUFFIXES", "TableRow", "bytes_fault", "read_table"]
+__all__ = ["ALIASES", "TABLE_SUFFIXES", "TableRow", "bytes_fault", "json_object", "read_table"]
 
 TABLE_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".psv")
 """Endings of tables; `.json` is read as JSON lines or as a list of objects."""
@@ -26,6 +27,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "duration": ("duration", "duration_s", "seconds", "length_s"),
 }
 """Our name of a column to those that tables in the world use, the better first, without regard to case."""
+
+
+_NAMES = "|".join((*ALIASES["id"], *ALIASES["audio"]))
+_PAIR = re.compile(rf'"({_NAMES})"\s*:\s*("[^"\\\x00-\x1f]*"|[1-9]\d*)')
 
 
 @dataclass(frozen=True)
@@ -79,17 +84,37 @@ def _json_rows(text: str, name: str) -> Iterator[TableRow]:
         if not line.strip():
             continue
         where = f"{name}:{number}"
-        fault = bytes_fault([line])
-        values: Any = {}
-        if not fault:
-            try:
-                values = json.loads(line, parse_constant=_refuse_constant)
-            except ValueError as error:
-                fault = f"no JSON: {error}"
-            else:
-                if not isinstance(values, dict):
-                    values, fault = {}, f"expected a JSON object, found {type(values).__name__}"
+        values, fault = json_object(line)
         yield TableRow(where, _renamed(values), fault)
+
+
+def json_object(line: str) -> tuple[dict[str, Any], str]:
+    """The JSON object of a line and no fault; or the id and the audio, as far as they can be read, and the fault."""
+    fault, values = bytes_fault([line]), None
+    try:
+        values = json.loads(line, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        fault = fault or f"no JSON: {error}"
+    if isinstance(values, dict):
+        return values, fault or (_half_fault(values) if "\\u" in line else "")
+    found = {name: json.loads(value) for name, value in reversed(_PAIR.findall(line))}
+    return found, fault or f"expected a JSON object, found {type(values).__name__}"
+
+
+def _half_fault(values: Any) -> str:
+    """JSON can spell half of a character, which no UTF-8 file can hold."""
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        return f"half of a character, {error.object[error.start]!a}"
+    return ""
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(f"{number} is too large a number")
+    return value
 
 
 def _document(text: str) -> Any:
@@ -99,7 +124,7 @@ def _document(text: str) -> Any:
         json.loads(first)
     except ValueError:
         try:
-            return json.loads(text, parse_constant=_refuse_constant)
+            return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         except ValueError:
             return None
     return json.loads(first) if first.startswith("[") else None
@@ -113,7 +138,7 @@ def _listed_rows(values: Any, path: Path) -> Iterator[TableRow]:
     for number, item in enumerate(values, 1):
         where = f"{path.name}, item {number}"
         if isinstance(item, dict):
-            yield TableRow(where, _renamed(item))
+            yield TableRow(where, _renamed(item), _half_fault(item))
         else:
             yield TableRow(where, {}, f"expected a JSON object, found {type(item).__name__}")
 

@@ -3,8 +3,11 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 
+from amphion_core import audio
+from amphion_core.data import ShardSet
 from amphion_data.corpus import find_corpus, known_corpora
 
 
@@ -67,6 +70,126 @@ def test_recordings_and_supervisions_of_lhotse_are_rows(sound, text, run, packed
     assert "start" not in done.rows["u2"].extra and done.rows["u2"].language == "en"
     assert done.rows["u1"].extra["split"] == "train"
     assert len(done.drops) == 1 and done.drops[0][1] == "bad_row"
+
+
+def stereo(name, channels=(0, 1)):
+    sources = [{"type": "file", "channels": list(channels), "source": f"{name}.wav"}]
+    return {"id": name, "sources": sources, "duration": 2.0}
+
+
+def peak(done, key):
+    rows = {row.key: row for row in ShardSet.open(done.out / "train")}
+    wav, _ = audio.load(rows[key].fields["flac"], mono=False)
+    return len(wav), round(float(abs(wav).max()), 2)
+
+
+def test_channels_of_lhotse_are_told_apart(sound, text, run):
+    sound("a.wav", seconds=2.0, channels=2)  # peaks of 0.03 and 0.33
+    sound("m.wav", seconds=2.0)
+    said = {"recording_id": "a", "start": 0.0, "duration": 2.0, "text": "x"}
+    wanted = {"u0": 0, "u1": 1, "u2": [1], "all": [0, 1], "none": None, "u7": 7, "some": [0, 7]}
+    spoken = [said | {"id": name} | ({} if number is None else {"channel": number}) for name, number in wanted.items()]
+    spoken += [said | {"id": "cut1", "channel": 1, "start": 0.5, "duration": 1.0}]
+    spoken += [said | {"id": "less", "recording_id": "m", "channel": 1}, said | {"id": "m", "recording_id": "n"}]
+    text(
+        "x_recordings.jsonl",
+        lines(stereo("a"), stereo("m"), stereo("n", [0]) | {"sources": stereo("m", [0])["sources"]}),
+    )
+    text("x_supervisions.jsonl", lines(*spoken))
+    done = run("folder", valid=0, test=0)
+    sounds = {name: peak(done, name) for name in done.rows}
+    one, other = (1, 0.03), (1, 0.33)
+    assert sounds.pop("m") == (1, 0.3)
+    assert sounds == {"u0": one, "u1": other, "u2": other, "cut1": other, "all": (2, 0.33), "none": (2, 0.33)}
+    assert done.rows["u1"].extra["channel"] == 1 and "channel" not in done.rows["all"].extra
+    assert done.drops == [("less", "bad_row"), ("some", "bad_row"), ("u7", "bad_row")]
+    details = {drop["id"]: drop["detail"] for drop in drops_of(done)}
+    assert details["less"] == "it is in channel 1, counted from 0; the audio has 1"
+    assert details["u7"].endswith("channel 7 of a recording with [0, 1]; one of them or all can be taken")
+
+
+def test_a_column_called_channel_may_name_one_or_be_anything(sound, text, run):
+    for name in ("a", "b", "c"):
+        sound(f"{name}.wav", channels=2)
+    text("m.csv", "audio,text,channel\na.wav,x,1\nb.wav,x,news of today\nc.wav,x,-1\n")
+    done = run("folder", valid=0, test=0)
+    assert (peak(done, "a"), peak(done, "b")) == ((1, 0.33), (2, 0.33))
+    assert done.rows["b"].extra["channel"] == "news of today" and done.drops == [("c", "bad_row")]
+
+
+@pytest.mark.parametrize(("mono", "column"), [(True, ""), (False, "1")])
+def test_bytes_of_an_mp3_are_not_kept_where_channels_change(sound, text, root, run, mono, column):
+    wav, rate = audio.load(sound("a.wav", channels=2), mono=False)
+    (root / "a.wav").unlink()
+    (root / "a.mp3").write_bytes(audio.encode(wav, rate, "mp3"))
+    text("m.csv", f"audio,text,channel\na.mp3,x,{column}\n")
+    done = run("folder", valid=0, test=0, format="mp3", mono=mono)
+    assert audio.info(ShardSet.open(done.out / "train")[0].fields["mp3"]).channels == 1
+
+
+def test_gender_and_own_fields_of_lhotse_are_kept(sound, text, run):
+    sound("a.wav", seconds=2.0)
+    said = {"id": "s", "recording_id": "a", "start": 0.0, "duration": 2.0, "text": "one", "gender": "F"}
+    said["custom"] = {"snr": 7, "start": 0.5, "id": "other", "end": 1.0}
+    cut = {"id": "c", "start": 0.0, "duration": 2.0, "recording": recording("a"), "custom": {"room": "hall", "snr": 5}}
+    text("cuts.jsonl", lines({**cut, "supervisions": [said]}))
+    row = run("folder").rows["c"]
+    own = {"gender": "F", "snr": 7, "room": "hall", "custom_start": 0.5, "custom_end": 1.0, "custom_id": "other"}
+    assert own.items() <= row.extra.items() and row.duration == 2.0
+
+
+def test_faulty_lines_of_lhotse_keep_their_id_and_end_no_run(sound, text, run):
+    sound("a.wav", seconds=2.0)
+    said = {"recording_id": "a", "start": 0.0, "duration": 2.0, "text": "x"}
+    good, odd = said | {"id": "good"}, said | {"id": "odd", "custom": [1], "recording_id": ["a"]}
+    broken = '{"id": "broken", "recording_id": "a", "text": "x\n{"id": "nan", "recording_id": "a", "start": NaN}\n'
+    text("x_recordings.jsonl", lines(recording("a")))
+    text("x_supervisions.jsonl", lines(good, odd, said | {"id": "gone", "recording_id": "z"}) + broken)
+    done = run("folder")
+    assert list(done.rows) == ["good"]
+    assert done.drops == [(name, "bad_row") for name in ("broken", "gone", "nan", "odd")]
+
+
+def test_offsets_of_nemo_cut_recordings(sound, text, run):
+    time = np.arange(10 * 8000) / 8000
+    sound("a.wav", rate=8000, wav=0.1 * np.floor(1 + time / 2.5) * np.sin(2 * np.pi * 200 * time))
+    rows = [{"audio_filepath": "a.wav", "text": "x", "offset": start, "duration": 2.5} for start in (0, 2.5, 5.0, 7.5)]
+    rows += [{**rows[0], "offset": 0.5, "duration": 9.5}, {**rows[0], "offset": 9.0, "duration": 3.0}]
+    rows += [{**rows[0], "id": "named", "offset": 1.0}, {**rows[0], "offset": 1.0, "duration": None}]
+    rows += [{**rows[0], "id": "back", "offset": -1.0}, {**rows[0], "id": "soon", "offset": "soon"}]
+    rows += [{**rows[0], "id": "whole", "offset": None, "duration": 10.0}, {**rows[0], "id": "all", "duration": None}]
+    text("manifest.json", lines(*rows))
+    done = run("folder", valid=0, test=0)
+    assert {name: (row.extra.get("start"), row.duration) for name, row in done.rows.items()} == {
+        "a_0_2500": (0.0, 2.5),
+        "a_2500_5000": (2.5, 2.5),
+        "a_5000_7500": (5.0, 2.5),
+        "a_7500_10000": (7.5, 2.5),
+        "a_500_10000": (0.5, 9.5),
+        "named": (1.0, 2.5),
+        "whole": (None, 10.0),
+        "all": (None, 10.0),
+    }
+    assert [peak(done, name)[1] for name in list(done.rows)[:4]] == [0.1, 0.2, 0.3, 0.4]
+    assert "offset" not in done.rows["named"].extra
+    faults = [("a_9000_12000", "duration_mismatch"), ("a", "bad_row"), ("back", "bad_row"), ("soon", "bad_row")]
+    assert done.drops == sorted(faults)
+
+
+def test_start_and_end_of_a_table_cut_recordings(sound, text, run):
+    sound("a.wav", seconds=2.0)
+    text("m.csv", "audio,text,start,end\na.wav,x,0,0.5\na.wav,y,0.5,2\na.wav,z,1,0.5\na.wav,z,1,\na.wav,all,,\n")
+    done = run("folder")
+    assert {name: row.duration for name, row in done.rows.items()} == {"a_0_500": 0.5, "a_500_2000": 1.5, "a": 2.0}
+    assert done.drops == [("a", "bad_row")] * 2
+
+
+def test_a_table_can_not_read_outside_the_folder_by_our_own_names(sound, text, run, tmp_path):
+    sound("a.wav")
+    text("../secret.wav", b"not to be read")
+    row = {"audio": "a.wav", "text": "x", "tar": "../secret.wav", "_member": [0, 8], "_channels": 5}
+    text("m.jsonl", lines(row))
+    assert run("folder").rows["a"].duration == 0.4
 
 
 def test_cuts_of_lhotse_are_rows(sound, text, run):
