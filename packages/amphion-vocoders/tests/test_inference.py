@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -158,6 +160,34 @@ def test_nothing_to_synthesise_is_an_error(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=name):
         find_sources([tmp_path / name])
+
+
+def test_recordings_beside_shards_are_synthesised_too(shards, model, tmp_path):
+    folder = tmp_path / "mixed"
+    shutil.copytree(shards / "valid", folder)
+    shutil.copytree(shards / "valid", folder / "more")
+    audio.save(folder / "extra.wav", np.zeros(800, np.float32), 8000)
+    written = synthesize([folder], model, tmp_path / "out")
+    rows = [f"valid-{i}.wav" for i in range(3)]
+    names = [*rows, *(f"more/{row}" for row in rows), "extra.wav"]
+    assert [str(path.relative_to(tmp_path / "out")) for path in written] == names
+
+
+def test_f0_alone_is_nothing_to_synthesise(model, tmp_path):
+    np.save(tmp_path / "a.f0.npy", np.full(9, 150.0))
+    with pytest.raises(FileNotFoundError, match=r"nothing to synthesise: .*a\.f0\.npy; F0 goes beside a mel"):
+        synthesize([tmp_path / "a.f0.npy"], model, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [None, b"cut"])
+def test_tensors_without_a_mel_are_told_by_name(model, tmp_path, content):
+    path = tmp_path / "x.safetensors"
+    if content is None:
+        safetensors.torch.save_file({}, path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.safetensors: (it holds no tensors|x\.safetensors is no whole)"):
+        synthesize([path], model, tmp_path / "out")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from amphion_core.features import MelConfig
+from amphion_vocoders.stored_mels import tensor_metadata
 
 __all__ = ["check_plausible", "check_stated", "oriented", "settings_of", "stated_settings"]
 
@@ -61,13 +62,10 @@ def stated_settings(path: Path) -> dict[str, Any] | None:
     """Settings of a mel that lie in its file, beside it, or beside the shards that hold it; None where there are none.
 
     Raises:
-        ValueError: they are no JSON.
+        ValueError: they are no JSON, or the file is broken.
     """
     if path.suffix.lower() == ".safetensors":
-        import safetensors
-
-        with safetensors.safe_open(path, framework="pt") as tensors:
-            metadata = tensors.metadata() or {}
+        metadata = tensor_metadata(path)
         if "mel" in metadata:
             return _parsed(metadata["mel"], f"{path}, metadata")
     folder = path if path.is_dir() else path.parent

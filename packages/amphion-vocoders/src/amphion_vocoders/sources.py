@@ -17,6 +17,7 @@ from amphion_core.features import MelConfig
 from amphion_core.features.mel import MelSpectrogram
 from amphion_vocoders.mel_files import oriented, settings_of, stated_settings
 from amphion_vocoders.segments import F0Config
+from amphion_vocoders.stored_mels import is_f0, read_mel, real_numbers, tensor_keys
 from amphion_vocoders.synthesis import check_f0, check_mel
 
 __all__ = ["AUDIO", "MELS", "MelClip", "Source", "SourceReader", "find_sources"]
@@ -64,6 +65,11 @@ def find_sources(inputs: Sequence[str | Path], limit: int | None = None) -> list
             found.append(source)
             if limit is not None and len(found) == limit:
                 return found
+    if not found:
+        given = ", ".join(str(path) for path in inputs)
+        raise FileNotFoundError(
+            f"nothing to synthesise: {given or 'no input is given'}; F0 goes beside a mel, give that"
+        )
     return found
 
 
@@ -96,7 +102,7 @@ class SourceReader:
             check_mel(clip.mel[None], self.config)
             check_f0(None if clip.f0 is None else clip.f0[None], clip.mel[None])
             return clip
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             where = source.path if source.key is None else f"{source.path}, {source.name}"
             raise ValueError(f"{where}: {error}") from None
 
@@ -105,7 +111,7 @@ class SourceReader:
             return self._of_row(source.path, source.key)
         if source.path.suffix.lower() in AUDIO:
             return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0])
-        mel, contour = _stored(source)
+        mel, contour = read_mel(source.path, source.key)
         mel = oriented(mel, self.config, stated_settings(source.path))
         return MelClip(mel.to(self.device), self._contour(contour))
 
@@ -118,8 +124,8 @@ class SourceReader:
         if shards.audio_place(number)[1] is not None or "mel.npy" not in fields:
             return self._of_wav(shards.audio(number, sample_rate=self.config.sample_rate)[0])
         stated = settings_of({"mel": shards.utterance(number).extra.get("mel")}) or stated_settings(path)
-        mel = oriented(torch.from_numpy(shards.array(number, "mel")), self.config, stated)
-        f0 = torch.from_numpy(shards.array(number, "f0")) if "f0.npy" in fields else None
+        mel = oriented(real_numbers(shards.array(number, "mel")), self.config, stated)
+        f0 = real_numbers(shards.array(number, "f0")) if "f0.npy" in fields else None
         return MelClip(mel.to(self.device), self._contour(f0))
 
     def _of_wav(self, wav: NDArray[np.float32]) -> MelClip:
@@ -161,60 +167,47 @@ class SourceReader:
                     "an array f0 beside mel in .npz, a tensor KEY.f0 beside KEY (f0 beside mel) in .safetensors"
                 )
             return None
-        return f0.flatten().float().to(self.device)
+        return f0.flatten().to(self.device)
 
 
 def _below(path: Path) -> Iterator[Source]:
-    if path.suffix == ".tar" or (path.is_dir() and any(path.glob("*.tar"))):
-        shards = ShardSet.open(path)
-        yield from (Source(str(key).replace("/", "_"), path, number) for number, key in enumerate(shards.keys))
+    if path.suffix == ".tar":
+        yield from _rows(path, "")
     elif path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO + MELS and not _is_f0(p.name))
-        if not files:
-            raise FileNotFoundError(f"{path} holds neither shards nor files of {', '.join(AUDIO + MELS)}")
-        for file in files:
+        nothing = True
+        for folder in sorted({shard.parent for shard in path.rglob("*.tar")}):
+            inside = folder.relative_to(path)
+            yield from _rows(folder, "" if inside == Path() else f"{inside}/")
+            nothing = False
+        for file in sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO + MELS and not is_f0(p)):
             yield from _of_file(file, str(file.relative_to(path).with_suffix("")))
-    elif not _is_f0(path.name):  # a shell's *.npy brings them too
+            nothing = False
+        if nothing:
+            raise FileNotFoundError(f"{path} holds neither shards nor files of {', '.join(AUDIO + MELS)}")
+    elif not is_f0(path):  # a shell's *.npy brings them too
         yield from _of_file(path, path.stem)
+
+
+def _rows(path: Path, prefix: str) -> Iterator[Source]:
+    shards = ShardSet.open(path)
+    yield from (Source(prefix + str(key).replace("/", "_"), path, number) for number, key in enumerate(shards.keys))
 
 
 def _of_file(path: Path, name: str) -> Iterator[Source]:
     kind = path.suffix.lower()
-    if kind == ".safetensors":
-        import safetensors
-
-        with safetensors.safe_open(path, framework="pt") as tensors:
-            keys = sorted(tensors.keys())
-        if keys == ["f0", "mel"]:
-            yield Source(name, path, "mel")
-        else:
-            yield from (Source(f"{name}/{k.replace('/', '_')}", path, k) for k in keys if not k.endswith(".f0"))
-    elif kind in AUDIO + MELS:
-        yield Source(name, path)
-    else:
+    if kind not in AUDIO + MELS:
         raise ValueError(f"{path} is none of {', '.join(AUDIO + MELS)} nor a folder of shards")
-
-
-def _is_f0(name: str) -> bool:
-    return name.lower().endswith(".f0.npy")
-
-
-def _stored(source: Source) -> tuple[Tensor, Tensor | None]:
-    """A mel and the F0 that lies beside it."""
-    kind = source.path.suffix.lower()
-    if kind == ".npy":
-        beside = source.path.with_name(f"{source.path.name[: -len('.npy')]}.f0.npy")
-        mel = torch.from_numpy(np.load(source.path, allow_pickle=False))
-        return mel, torch.from_numpy(np.load(beside, allow_pickle=False)) if beside.is_file() else None
-    if kind == ".npz":
-        with np.load(source.path, allow_pickle=False) as arrays:
-            if "mel" not in arrays:
-                raise ValueError(f"it has no array mel; it holds {', '.join(arrays)}")
-            return torch.from_numpy(arrays["mel"]), torch.from_numpy(arrays["f0"]) if "f0" in arrays else None
-    import safetensors
-
-    key = str(source.key)
-    with safetensors.safe_open(source.path, framework="pt") as tensors:
-        held = set(tensors.keys())
-        names = [name for name in (f"{key}.f0", "f0" if key == "mel" else "") if name in held]
-        return tensors.get_tensor(key), tensors.get_tensor(names[0]) if names else None
+    if kind != ".safetensors":
+        yield Source(name, path)
+        return
+    try:
+        keys = tensor_keys(path)
+    except ValueError:
+        keys = []
+    mels = [key for key in keys if not key.endswith(".f0")]
+    if keys == ["f0", "mel"]:
+        yield Source(name, path, "mel")
+    elif not mels:
+        yield Source(name, path)  # reading it says what is wrong
+    else:
+        yield from (Source(f"{name}/{key.replace('/', '_')}", path, key) for key in mels)
