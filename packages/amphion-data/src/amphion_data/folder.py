@@ -21,6 +21,7 @@ from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
 from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, safe_path, walk
 from amphion_data.kaldi import KALDI_TABLE, read_kaldi
+from amphion_data.languages import language_code
 from amphion_data.manifests import find_manifests, is_manifest, read_manifests
 from amphion_data.splits import split_name
 from amphion_data.tables import TABLE_SUFFIXES, TableRow, read_table
@@ -323,8 +324,7 @@ def _seconds(value: object) -> float:
 
 
 def _language(value: str | None) -> str | None:
-    """Two letters of `en-US` or `EN`; other names as they are, in lower case."""
-    return None if value is None else re.sub(r"^([a-z]{2})[-_].*", r"\1", value.lower())
+    return language_code(value) if value else None
 
 
 def _word(value: object) -> str | None:

@@ -60,7 +60,7 @@ def test_recordings_and_supervisions_of_lhotse_are_rows(sound, text, run, packed
     sound("a.wav", seconds=2.0)
     sound("b.wav", seconds=2.0)
     spoken = [{"id": "u1", "recording_id": "a", "start": 0.5, "duration": 1.0, "text": "one", "speaker": "anna"}]
-    spoken += [{"id": "u2", "recording_id": "b", "start": 0.0, "duration": 2.0, "text": "two", "language": "en"}]
+    spoken += [{"id": "u2", "recording_id": "b", "start": 0.0, "duration": 2.0, "text": "two", "language": "English"}]
     spoken += [{"id": "u3", "recording_id": "c", "start": 0.0, "duration": 2.0, "text": "x"}]
     for name, table in (("recordings", lines(recording("a"), recording("b"))), ("supervisions", lines(*spoken))):
         path = f"x_{name}_train.jsonl" + (".gz" if packed else "")
