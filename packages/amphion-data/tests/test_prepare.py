@@ -10,6 +10,7 @@ from amphion_core.testing.files import digests
 from amphion_data.parts import iter_rows
 from amphion_data.prepare import prepare
 from amphion_data.settings import PrepareSettings
+from amphion_data.splits import split_fraction
 
 
 def settings(**changes):
@@ -269,6 +270,33 @@ def test_an_empty_split_is_said(tmp_path, corpus, caplog):
     with caplog.at_level(logging.WARNING):
         run("ljspeech", corpus, tmp_path / "out", valid=0.001, test=0)
     assert "the valid split is empty: no unit fell into a share of 0.001" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("table", "cause"),
+    [
+        ("", "all of its 2 rows were dropped; drops.jsonl says why"),
+        ("a|train", "Split as in the list list.tsv, and no row is valid there, so --valid 2 has no effect"),
+        (
+            "audio,text,split\na.wav,x,train\nb.wav,x,test\n",
+            "Split as the corpus states, train where it does not, and no",
+        ),
+    ],
+)
+def test_an_empty_split_is_said_with_its_cause(tmp_path, write, caplog, table, cause):
+    sound = [write(tmp_path / "in" / f"{name}.wav") for name in "abcd"]
+    listed = tmp_path / "list.tsv" if "|" in table else None
+    (tmp_path / "list.tsv").write_text(table)
+    if not table:  # of these four the hash takes two
+        order = sorted(sound, key=lambda path: split_fraction("folder", path.stem))
+        order[0].write_bytes(b"")
+        order[1].write_bytes(b"")
+    elif listed is None:
+        (tmp_path / "in" / "m.csv").write_text(table)
+    asked = settings(valid=2, test=0, require_text=False)
+    prepare("folder", tmp_path / "in", tmp_path / "out", asked, split_list=listed, workers=1, progress=False)
+    said = next(record.getMessage() for record in caplog.records if "split is empty" in record.getMessage())
+    assert said.startswith(f"the valid split is empty: {cause}") and "ask for a number" not in said
 
 
 def test_a_list_decides_the_split_and_drops_the_rest(tmp_path, corpus):

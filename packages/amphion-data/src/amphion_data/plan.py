@@ -33,6 +33,7 @@ class Plan:
         parts: rows of each split that has any, in the order of the corpus.
         drops: what the reader and the list of splits left out.
         split_rule: one sentence.
+        split_by_hash: whether the shares that the settings ask for decided the split.
         comparison: of what was found with the published figures.
     """
 
@@ -42,6 +43,7 @@ class Plan:
     parts: Mapping[str, Sequence[Utterance]]
     drops: Sequence[Drop]
     split_rule: str
+    split_by_hash: bool
     comparison: Comparison = field(default_factory=Comparison)
 
     @property
@@ -77,7 +79,7 @@ def plan_preparation(
     comparison = compare_counts(corpus, found.rows)
     for difference in comparison.differences:
         log.warning("%s differs from what is published: %s", corpus.name, difference.to_text())
-    names, rule = _split(corpus, found.rows, settings, split_list)
+    names, rule, by_hash = _split(corpus, found.rows, settings, split_list)
     parts: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     drops = list(found.drops)
     for row, split in zip(found.rows, names, strict=True):
@@ -89,7 +91,7 @@ def plan_preparation(
         raise ValueError(f"none of {len(names)} rows of {source} is in a split. {rule}")
     root = source.parent if source.is_file() else source
     filled = {split: rows for split, rows in parts.items() if rows}
-    return Plan(corpus, root, settings, filled, drops, rule, comparison)
+    return Plan(corpus, root, settings, filled, drops, rule, by_hash, comparison)
 
 
 def refuse_faults(drops: Sequence[Drop], settings: PrepareSettings) -> None:
@@ -114,17 +116,18 @@ def count_reasons(drops: Sequence[Drop]) -> dict[str, int]:
 
 def _split(
     corpus: Corpus, rows: Sequence[Utterance], settings: PrepareSettings, split_list: str | Path | None
-) -> tuple[list[str], str]:
-    """The split of each row, empty where a given list leaves it out, and the rule in words."""
+) -> tuple[list[str], str, bool]:
+    """The split of each row, empty where a given list leaves it out, the rule in words, and whether it is the hash."""
     if split_list is not None:
         listed = read_split_list(split_list)
         unknown = sorted(listed.keys() - {row.id for row in rows})
         if unknown:
             log.warning("%s lists %d ids that are no usable rows: %s ...", split_list, len(unknown), unknown[:5])
-        return [listed.get(row.id, "") for row in rows], f"Split as in the list {Path(split_list).name}."
+        return [listed.get(row.id, "") for row in rows], f"Split as in the list {Path(split_list).name}.", False
     if any("split" in row.extra for row in rows):
-        return [row.extra.get("split", "train") for row in rows], "Split as the corpus states, train where it does not."
+        rule = "Split as the corpus states, train where it does not."
+        return [row.extra.get("split", "train") for row in rows], rule, False
     unit = corpus.unit(rows, settings.split_by)
     units = [corpus.units[unit](row) for row in rows]
     names = assign_splits(corpus.name, units, valid=settings.valid, test=settings.test)
-    return names, f"Split by hash of the {unit}: none is in two splits."
+    return names, f"Split by hash of the {unit}: none is in two splits.", True

@@ -123,7 +123,7 @@ def prepare(
         refuse_faults(drops, plan.settings)
         report = _count(plan, out, drops)
         _finish(plan, report, drops, asked)
-    _note_empty(report, plan.settings)
+    _note_empty(report, plan)
     return report
 
 
@@ -262,15 +262,26 @@ def _deciding(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in ("on_error", "licence")}
 
 
-def _note_empty(report: PrepareReport, settings: PrepareSettings) -> None:
+def _note_empty(report: PrepareReport, plan: Plan) -> None:
     if not report.kept["train"]:
         log.warning(
             "no row is left to train on: %s", ", ".join(f"{n} {split}" for split, n in report.kept.items() if n)
         )
-    for split, asked in (("valid", settings.valid), ("test", settings.test)):
+    for split, asked in (("valid", plan.settings.valid), ("test", plan.settings.test)):
         if asked and not report.kept[split]:
-            hint = f"ask for a number of rows, such as --{split} 10"
-            log.warning("the %s split is empty: no unit fell into a share of %s; %s", split, asked, hint)
+            log.warning("the %s split is empty: %s", split, _why_empty(plan, split, asked))
+
+
+def _why_empty(plan: Plan, split: str, asked: float) -> str:
+    if split in plan.parts:
+        return f"all of its {len(plan.parts[split])} rows were dropped; drops.jsonl says why"
+    if not plan.split_by_hash:
+        rule = plan.split_rule.removesuffix(".")
+        hint = f"--{split} {asked:g} has no effect; name its rows in a --split LIST"
+        return f"{rule}, and no row is {split} there, so {hint}"
+    if asked >= 1:
+        return f"no unit was left for it; ask for less than {asked:g} rows, or split by a smaller unit"
+    return f"no unit fell into a share of {asked:g}; ask for a number of rows, such as --{split} 10"
 
 
 def _json(values: Mapping[str, Any]) -> str:
