@@ -27,6 +27,16 @@ def test_synthesize_prints_the_files(tmp_path):
     assert str(tmp_path / "out" / "x.wav") in result.output
 
 
+def test_files_written_are_printed_where_other_inputs_fail(tmp_path):
+    audio.save(tmp_path / "b.wav", glide(100, 200, 22050, 0.3).astype("float32"), 22050)
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    result = invoke("synthesize", tmp_path / "a.wav", tmp_path / "b.wav", "-m", "griffin-lim", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert str(tmp_path / "out" / "b.wav") in result.output
+    assert "1 of 2 inputs could not be synthesised" in str(result.exception)
+    assert str(tmp_path / "a.wav") in str(result.exception)
+
+
 def test_synthesize_takes_a_mel_from_a_file(tmp_path):
     audio.save(tmp_path / "x.wav", glide(100, 200, 16000, 0.3).astype("float32"), 16000)
     (tmp_path / "mel.yaml").write_text("sample_rate: 16000\nn_mels: 40\n")
@@ -54,7 +64,7 @@ def test_stream_gives_the_samples_of_the_whole(tmp_path):
 
 def test_half_precision_of_what_has_no_network_is_refused(tmp_path):
     audio.save(tmp_path / "x.wav", glide(100, 200, 22050, 0.3).astype("float32"), 22050)
-    result = invoke("synthesize", tmp_path / "x.wav", "--model", "world", "-o", tmp_path, "--precision", "bf16")
+    result = invoke("synthesize", tmp_path / "x.wav", "-m", "world", "-o", tmp_path / "out", "--precision", "bf16")
     assert "has no network" in str(result.exception)
 
 

@@ -1,4 +1,7 @@
+import re
 import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,7 +13,16 @@ from amphion_core.features import MelConfig
 from amphion_core.features.mel import mel_spectrogram
 from amphion_core.features.pitch import f0
 from amphion_core.testing.sounds import glide
-from amphion_vocoders import NsfHiFiGAN, NsfHiFiGANConfig, Vocos, VocosConfig, inference, sources, synthesize
+from amphion_vocoders import (
+    FaultyInputsError,
+    NsfHiFiGAN,
+    NsfHiFiGANConfig,
+    Vocos,
+    VocosConfig,
+    inference,
+    sources,
+    synthesize,
+)
 from amphion_vocoders.sources import SourceReader, find_sources
 
 MEL = MelConfig(sample_rate=8000, n_fft=128, win_length=128, hop_length=32, n_mels=12, f_max=4000)
@@ -160,6 +172,62 @@ def test_nothing_to_synthesise_is_an_error(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=name):
         find_sources([tmp_path / name])
+
+
+@pytest.mark.parametrize("options", [{}, {"batch": 3}, {"batch": 5}, {"stream": 4}])
+def test_a_faulty_input_costs_only_itself(model, tmp_path, options):
+    mel = mel_spectrogram(torch.from_numpy(glide(100, 200, 8000, 0.3)).float(), MEL).numpy()
+    folder = tmp_path / "mels"
+    folder.mkdir()
+    values = {"a": mel, "b": mel * np.nan, "c": mel, "d": mel * 20 / 2.3, "e": mel[:, :0]}
+    for name, value in values.items():
+        np.save(folder / f"{name}.npy", value)
+    (folder / "f.wav").write_bytes(b"RIFF")
+    with pytest.raises(FaultyInputsError, match="4 of 6 inputs could not be synthesised") as caught:
+        synthesize([folder], model, tmp_path / "out", **options)
+    assert [path.name for path in caught.value.written] == ["a.wav", "c.wav"]
+    assert all(audio.info(path).frames for path in caught.value.written)
+    words = ["b.npy: mel holds NaN", "d.npy: .*decibels", "e.npy: mel has no frames", "f.wav"]
+    for fault, word in zip(caught.value.faults, words, strict=True):
+        assert re.search(word, fault)
+
+
+class CarefulVocoder:
+    """Refuses what is long."""
+
+    class Config(NamedTuple):
+        mel: MelConfig = MEL
+
+    config = Config()
+
+    def synthesize(self, mel, f0=None, lengths=None, generator=None):
+        if mel.shape[2] > 20:
+            raise ValueError("too long for me")
+        return torch.zeros(mel.shape[0], mel.shape[2] * MEL.hop_length)
+
+
+def test_what_the_vocoder_itself_refuses_costs_only_itself_too():
+    jobs = [
+        inference._Job(
+            sources.Source(name, Path(name)), Path(f"{name}.wav"), sources.MelClip(torch.ones(12, count), None)
+        )
+        for name, count in (("a", 9), ("b", 21), ("c", 20))
+    ]
+    faults = []
+    made = list(inference._made(CarefulVocoder(), jobs, 0, None, faults))
+    assert [(path.name, wav.shape) for path, wav in made] == [("a.wav", (288,)), ("c.wav", (640,))]
+    assert faults == ["b: too long for me"]
+
+
+def test_a_mel_without_f0_takes_none_from_those_beside_it(tmp_path):
+    mel = mel_spectrogram(torch.from_numpy(glide(100, 200, 8000, 0.3)).float(), MEL).numpy()
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", mel)
+    np.save(tmp_path / "a.f0.npy", np.full(mel.shape[1], 150.0))
+    inputs = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    one, two = (synthesize(inputs, "world", tmp_path / str(n), mel=MEL, batch=n) for n in (1, 2))
+    for path, other in zip(one, two, strict=True):
+        assert path.read_bytes() == other.read_bytes()
 
 
 def test_recordings_beside_shards_are_synthesised_too(shards, model, tmp_path):

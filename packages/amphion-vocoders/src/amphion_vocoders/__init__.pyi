@@ -15,6 +15,7 @@ from .griffin_lim import GriffinLim as GriffinLim
 from .griffin_lim import GriffinLimConfig as GriffinLimConfig
 from .hifigan import HiFiGAN as HiFiGAN
 from .hifigan import HiFiGANConfig as HiFiGANConfig
+from .inference import FaultyInputsError as FaultyInputsError
 from .inference import synthesize as synthesize
 from .likelihood import AutoregressiveVocoderRecipe as AutoregressiveVocoderRecipe
 from .likelihood import AutoregressiveVocoderTask as AutoregressiveVocoderTask

@@ -56,7 +56,8 @@ def synthesize(
 
     A recording is analysed with the mel of the vocoder and synthesised again (copy synthesis). Rows of shards
     are named by their keys. Mels of other tools are compared with what the vocoder takes: by NAME.json or mel.json
-    beside them, where there is one, and by their values.
+    beside them, where there is one, and by their values. A faulty input is named and costs only itself; the exit
+    status is then 1.
 
     Examples:
       amphion-vocoders synthesize recordings/ --model runs/hifigan-v1-22k -o copies/
@@ -72,27 +73,34 @@ def synthesize(
       amphion-vocoders synthesize recordings/ --model runs/diffwave-24k -o copies/ --set steps=fast
     """
     from amphion_core.features import MelConfig
+    from amphion_vocoders.inference import FaultyInputsError
     from amphion_vocoders.inference import synthesize as synthesize_files
     from amphion_vocoders.segments import F0Config
 
-    written = synthesize_files(
-        inputs,
-        model,
-        out,
-        format=format,
-        batch=batch,
-        limit=limit,
-        device=device,
-        seed=seed,
-        mel=None if mel is None else MelConfig.from_file(mel),
-        f0=F0Config.parse({"method": f0}),
-        precision=precision,
-        compile=compile,
-        stream=stream,
-        settings=settings or (),
-    )
-    for path in written:
-        print(path)
+    written: list[Path] = []
+    try:
+        written = synthesize_files(
+            inputs,
+            model,
+            out,
+            format=format,
+            batch=batch,
+            limit=limit,
+            device=device,
+            seed=seed,
+            mel=None if mel is None else MelConfig.from_file(mel),
+            f0=F0Config.parse({"method": f0}),
+            precision=precision,
+            compile=compile,
+            stream=stream,
+            settings=settings or (),
+        )
+    except FaultyInputsError as error:
+        written = error.written
+        raise
+    finally:
+        for path in written:
+            print(path)
 
 
 @app.command()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,9 +22,23 @@ from amphion_vocoders.precision import autocast, check_precision
 from amphion_vocoders.segments import F0Config
 from amphion_vocoders.sources import MelClip, Source, SourceReader, find_sources
 
-__all__ = ["synthesize"]
+__all__ = ["FaultyInputsError", "synthesize"]
 
 log = logging.getLogger(__name__)
+
+
+class FaultyInputsError(ValueError):
+    """Some inputs could not be synthesised; all the others were.
+
+    Attributes:
+        faults: what is wrong with each, by name.
+        written: the files of the others.
+    """
+
+    def __init__(self, faults: list[str], written: list[Path]) -> None:
+        head = f"{len(faults)} of {len(faults) + len(written)} inputs could not be synthesised:"
+        super().__init__("\n  ".join([head, *faults]) if len(faults) + len(written) > 1 else faults[0])
+        self.faults, self.written = faults, written
 
 
 def synthesize(
@@ -71,8 +85,8 @@ def synthesize(
 
     Raises:
         FileNotFoundError: an input is not there, or holds nothing to synthesise.
-        ValueError: two inputs would be written to one file, one would be overwritten, can't be read, or is no mel of
-            this vocoder.
+        FaultyInputsError: some inputs can't be read or are no mels of this vocoder; the others are written.
+        ValueError: two inputs would be written to one file, or one would be overwritten; a setting is not allowed.
     """
     if format not in ("wav", "flac"):
         raise ValueError(f"format is {format!r}; it is wav or flac")
@@ -89,22 +103,59 @@ def synthesize(
     needed = bool(getattr(vocoder, "needs_f0", False))
     contour = f0 or F0Config() if needed or getattr(vocoder, "takes_f0", False) else None
     reader = SourceReader(vocoder.config.mel, _device(device), f0=contour, needed=needed)
-    seconds = 0.0
+    written, faults, seconds = list[Path](), list[str](), 0.0
     with tqdm(total=len(sources), unit="clip", disable=None) as bar:
         for start in range(0, len(sources), batch):
-            clips = [reader.read(source) for source in sources[start : start + batch]]
-            if start == 0:
-                check_precision(vocoder, clips[0].mel, clips[0].f0, precision, _device(device))
+            part = sources[start : start + batch]
+            jobs = list(_read(reader, zip(part, paths[start : start + batch], strict=True), faults))
+            if jobs and not written:
+                check_precision(vocoder, jobs[0].clip.mel, jobs[0].clip.f0, precision, _device(device))
             with autocast(precision, _device(device)):
-                made = list(
-                    _synthesize(vocoder, clips, seed) if stream is None else _stream(vocoder, clips, stream, seed)
-                )
-            for path, wav in zip(paths[start:], made, strict=False):
-                audio.save(path, wav, vocoder.config.mel.sample_rate)
-                seconds += len(wav) / vocoder.config.mel.sample_rate
-            bar.update(len(clips))
-    log.info("%d files, %.1f s of audio, in %s", len(paths), seconds, out)
-    return paths
+                for path, wav in _made(vocoder, jobs, seed, stream, faults):
+                    audio.save(path, wav, vocoder.config.mel.sample_rate)
+                    seconds += len(wav) / vocoder.config.mel.sample_rate
+                    written.append(path)
+            bar.update(len(part))
+    log.info("%d files, %.1f s of audio, in %s", len(written), seconds, out)
+    if faults:
+        raise FaultyInputsError(faults, written)
+    return written
+
+
+class _Job(NamedTuple):
+    """A clip, where it is from and where its waveform goes."""
+
+    source: Source
+    path: Path
+    clip: MelClip
+
+
+def _read(reader: SourceReader, part: Iterable[tuple[Source, Path]], faults: list[str]) -> Iterator[_Job]:
+    """What can be read; what is wrong with the others is added to the faults."""
+    for source, path in part:
+        try:
+            yield _Job(source, path, reader.read(source))
+        except ValueError as error:
+            faults.append(str(error))
+
+
+def _made(
+    vocoder: Any, jobs: list[_Job], seed: int, stream: int | None, faults: list[str]
+) -> Iterator[tuple[Path, NDArray[np.float32]]]:
+    """Waveforms, and where they go; a vocoder may refuse for reasons of its own what the reader has let through."""
+    if not jobs:
+        return
+    clips = [job.clip for job in jobs]
+    try:
+        waves = list(_synthesize(vocoder, clips, seed) if stream is None else _stream(vocoder, clips, stream, seed))
+    except ValueError as error:
+        if len(jobs) == 1:
+            faults.append(f"{jobs[0].source.place}: {error}")
+            return
+        for job in jobs:
+            yield from _made(vocoder, [job], seed, stream, faults)
+        return
+    yield from zip((job.path for job in jobs), waves, strict=True)
 
 
 def _synthesize(vocoder: Any, clips: list[MelClip], seed: int) -> Iterator[NDArray[np.float32]]:
@@ -112,9 +163,10 @@ def _synthesize(vocoder: Any, clips: list[MelClip], seed: int) -> Iterator[NDArr
     lengths = [clip.mel.shape[-1] for clip in clips]
     longest = max(lengths)
     mel = torch.stack([torch.nn.functional.pad(clip.mel, (0, longest - clip.mel.shape[-1])) for clip in clips])
-    contours = [clip.f0 for clip in clips if clip.f0 is not None]
     f0 = None
-    if contours and len(contours) == len(clips):
+    if any(clip.f0 is not None for clip in clips):
+        # A clip without F0 is one without voice, beside others as alone.
+        contours = [clip.mel.new_zeros(clip.mel.shape[-1]) if clip.f0 is None else clip.f0 for clip in clips]
         f0 = torch.stack([torch.nn.functional.pad(c, (0, longest - c.shape[-1])) for c in contours])
     generator = torch.Generator().manual_seed(seed)
     wav = vocoder.synthesize(mel, f0=f0, lengths=torch.tensor(lengths), generator=generator)

@@ -42,6 +42,11 @@ class Source(NamedTuple):
     path: Path
     key: str | int | None = None
 
+    @property
+    def place(self) -> str:
+        """What errors call it."""
+        return str(self.path) if self.key is None else f"{self.path}, {self.name}"
+
 
 class MelClip(NamedTuple):
     """A mel (n_mels, F) and, where the vocoder wants it and there is one, F0 (F,) in Hz."""
@@ -103,8 +108,7 @@ class SourceReader:
             check_f0(None if clip.f0 is None else clip.f0[None], clip.mel[None])
             return clip
         except (ValueError, OSError) as error:
-            where = source.path if source.key is None else f"{source.path}, {source.name}"
-            raise ValueError(f"{where}: {error}") from None
+            raise ValueError(f"{source.place}: {error}") from None
 
     def _clip(self, source: Source) -> MelClip:
         if isinstance(source.key, int):
