@@ -25,6 +25,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "language": ("language", "lang", "locale"),
     "split": ("split",),
     "duration": ("duration", "duration_s", "seconds", "length_s"),
+    "start": ("start",),
+    "end": ("end",),
+    "offset": ("offset",),
+    "channel": ("channel",),
 }
 """Our name of a column to those that tables in the world use, the better first, without regard to case."""
 

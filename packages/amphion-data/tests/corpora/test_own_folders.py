@@ -178,7 +178,7 @@ def test_offsets_of_nemo_cut_recordings(sound, text, run):
 
 def test_start_and_end_of_a_table_cut_recordings(sound, text, run):
     sound("a.wav", seconds=2.0)
-    text("m.csv", "audio,text,start,end\na.wav,x,0,0.5\na.wav,y,0.5,2\na.wav,z,1,0.5\na.wav,z,1,\na.wav,all,,\n")
+    text("m.csv", "audio,text,Start,END\na.wav,x,0,0.5\na.wav,y,0.5,2\na.wav,z,1,0.5\na.wav,z,1,\na.wav,all,,\n")
     done = run("folder")
     assert {name: row.duration for name, row in done.rows.items()} == {"a_0_500": 0.5, "a_500_2000": 1.5, "a": 2.0}
     assert done.drops == [("a", "bad_row")] * 2
