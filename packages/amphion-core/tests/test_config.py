@@ -1,5 +1,7 @@
 """Configurations: strict, complete about faults, exact through a round trip."""
 
+from typing import Annotated, Literal
+
 import pytest
 from pydantic import Field
 
@@ -36,6 +38,30 @@ def test_unknown_keys_inside_lists_and_mappings_name_the_inner_fields():
     with pytest.raises(ConfigError) as error:
         Model.parse({"name": "a", "stages": [{"beta": 1}], "by_phase": {"g": {"learning": 2}}})
     assert str(error.value).count("(known: betas, lr)") == 2
+
+
+class Circle(Config):
+    kind: Literal["circle"] = "circle"
+    radius: float = 1.0
+
+
+class Square(Config):
+    kind: Literal["square"] = "square"
+    side: float = 1.0
+
+
+class Drawing(Config):
+    shapes: tuple[Annotated[Circle | Square, Field(discriminator="kind")], ...] = ()
+    frame: Circle | Square | None = None
+
+
+def test_unknown_keys_in_a_member_of_a_union_are_compared_with_its_own():
+    with pytest.raises(ConfigError) as error:
+        Drawing.parse({"shapes": [{"kind": "square", "radius": 2}]})
+    assert "radius: unknown key; did you mean 'side'? (known: kind, side)" in str(error.value)
+    with pytest.raises(ConfigError) as error:
+        Drawing.parse({"frame": {"sidee": 2}})
+    assert "(known: kind, side)" in str(error.value) and "(known: kind, radius)" in str(error.value)
 
 
 def test_exponent_without_a_dot_is_a_number():

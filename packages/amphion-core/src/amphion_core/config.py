@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args, get_origin
 
 import pydantic
 import yaml
@@ -199,12 +199,20 @@ def _known_keys(model: Any, path: tuple[Any, ...]) -> list[str]:
     candidates = [model]
     for part in path:
         following: list[Any] = []
-        for candidate in candidates:
+        # In a union the path names the member that was taken.
+        for candidate in [c for c in candidates if part in _tags(c)] or candidates:
             fields = getattr(candidate, "model_fields", {})
             following += _models(fields[part].annotation) if part in fields else [candidate]
         candidates = following
     names = {name for candidate in candidates for name in getattr(candidate, "model_fields", {})}
     return sorted(names)
+
+
+def _tags(model: Any) -> set[Any]:
+    """What pydantic may call a model that is a member of a union: its class, or the value that tells it from others."""
+    fields = getattr(model, "model_fields", {}).values()
+    literals = {value for f in fields if get_origin(f.annotation) is Literal for value in get_args(f.annotation)}
+    return {getattr(model, "__name__", None), *literals}
 
 
 def _models(annotation: Any) -> list[Any]:
