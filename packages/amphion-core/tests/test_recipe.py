@@ -49,7 +49,7 @@ def test_a_recipe_is_found_by_name_and_typed_by_its_task(toy):
 
 def test_names_are_listed_and_an_unknown_one_lists_them(toy):
     assert "toys/first" in recipe_names()
-    with pytest.raises(LookupError, match="toys/first"):
+    with pytest.raises(LookupError, match=r"known names: .*toys/first.*; did you mean 'toys/first'\?"):
         find_recipe("toys/frist")
 
 

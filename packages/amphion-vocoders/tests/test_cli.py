@@ -1,3 +1,5 @@
+import inspect
+import re
 import subprocess
 import sys
 
@@ -5,7 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from amphion_core import audio
+from amphion_core.recipe import load_recipe
 from amphion_core.testing.sounds import glide
+from amphion_vocoders.checkpoints import known_checkpoints
 from amphion_vocoders.cli import app
 
 
@@ -18,6 +22,15 @@ def test_each_command_has_examples_in_its_help(command):
     result = invoke(command, "--help")
     assert result.exit_code == 0
     assert f"amphion-vocoders {command}" in result.output
+
+
+def test_recipes_and_checkpoints_of_the_examples_exist():
+    text = " ".join(inspect.getdoc(command.callback) for command in app.registered_commands)
+    named = re.findall(r"train (vocoders/\S+)((?: [\w.]+=\S+)*)", text)
+    assert len(named) == 2
+    for recipe, overrides in named:
+        load_recipe(recipe, overrides.split())
+    assert set(re.findall(r"(?:bigvgan-v|vocos-v)\S+", text)) <= set(known_checkpoints())
 
 
 def test_synthesize_prints_the_files(tmp_path):

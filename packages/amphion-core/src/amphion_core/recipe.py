@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -72,7 +73,9 @@ def find_recipe(source: str | Path) -> Path:
         return path
     known = recipe_names()
     if str(source) not in known:
-        raise LookupError(f"no recipe file or name {str(source)!r}; known names: {', '.join(known) or 'none'}")
+        near = difflib.get_close_matches(str(source), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise LookupError(f"no recipe file or name {str(source)!r}; known names: {', '.join(known) or 'none'}{hint}")
     return known[str(source)]
 
 

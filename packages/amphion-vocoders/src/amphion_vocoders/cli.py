@@ -116,7 +116,7 @@ def train(
 
       amphion-vocoders train my-vocos.yaml trainer.steps=1000 --out runs/try
 
-      amphion-vocoders train vocoders/bigvgan-24k-finetune init.generator=bigvgan-24khz-100band
+      amphion-vocoders train vocoders/bigvgan-24k-singing-finetune init.generator=bigvgan-24khz-100band
     """
     from amphion_core.training.run import train_recipe
 
