@@ -1,5 +1,6 @@
 import json
 import logging
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from amphion_core.features import MelConfig
 from amphion_core.features.mel import mel_spectrogram
 from amphion_core.testing.sounds import glide
 from amphion_vocoders import Vocos, VocosConfig, synthesize
-from amphion_vocoders.mel_files import check_plausible, check_stated, oriented, settings_of
+from amphion_vocoders.mel_files import check_stated, settings_of
 
 MEL = MelConfig(sample_rate=8000, n_fft=128, win_length=128, hop_length=32, n_mels=12, f_max=4000)
 FOREIGN = {"sampling_rate": 8000, "n_fft": 128, "win_size": 128, "hop_size": 32, "num_mels": 12, "fmin": 0}
@@ -75,29 +76,21 @@ def test_what_a_row_says_of_its_audio_is_no_mel():
     assert settings_of({"text": "hello", "sample_rate": 44100}) is None
 
 
-def test_linear_magnitudes_are_told():
-    with pytest.raises(ValueError, match="a mel without its logarithm"):
-        oriented(mel_of(MEL.updated(log="none")) * 100, MEL, None)
+@pytest.mark.parametrize("stated", [False, True])
+def test_likely_log10_is_warned_of_by_name_unless_the_settings_are_stated(model, tmp_path, caplog, stated):
+    np.save(tmp_path / "x.npy", mel_of(MEL.updated(log="log10"), 1.0).clamp(min=-4).numpy())  # a quiet room
+    if stated:
+        (tmp_path / "mel.json").write_text(json.dumps(MEL.to_dict()))
+    with caplog.at_level(logging.WARNING), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+    assert ("x.npy: all mel values lie between -5 and 2" in caplog.text) != stated
 
 
-def test_logarithms_for_a_vocoder_of_magnitudes_are_told():
-    with pytest.raises(ValueError, match="take the exponential"):
-        check_plausible(mel_of(), MEL.updated(log="none"))
-
-
-def test_likely_log10_is_warned_of_unless_the_settings_are_stated(caplog):
-    mel = mel_of(MEL.updated(log="log10"), 1.0)
-    with caplog.at_level(logging.WARNING):
-        oriented(mel, MEL, settings_of(MEL.to_dict()))
-        assert not caplog.records
-        oriented(mel, MEL, None)
-    assert "multiply them by 2.3026" in caplog.text
-
-
-def test_a_real_mel_is_not_doubted(caplog):
-    with caplog.at_level(logging.WARNING):
-        oriented(mel_of(seconds=1.0), MEL, None)
-    assert not caplog.records
+def test_linear_magnitudes_in_a_file_are_refused_by_name(model, tmp_path):
+    np.save(tmp_path / "x.npy", mel_of(MEL.updated(log="none")).numpy() * 100)
+    with pytest.raises(ValueError, match=r"x\.npy: .*a mel without its logarithm"):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
 
 
 def test_json_that_is_cut_is_told(model, tmp_path):

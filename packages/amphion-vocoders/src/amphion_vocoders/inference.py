@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from amphion_core import audio
 from amphion_core.features import MelConfig
 from amphion_core.interfaces import load_vocoder
 from amphion_vocoders.adjusting import adjust
+from amphion_vocoders.mel_values import DoubtfulMelWarning
 from amphion_vocoders.precision import autocast, check_precision
 from amphion_vocoders.segments import F0Config
 from amphion_vocoders.sources import MelClip, Source, SourceReader, find_sources
@@ -109,8 +112,9 @@ def synthesize(
             part = sources[start : start + batch]
             jobs = list(_read(reader, zip(part, paths[start : start + batch], strict=True), faults))
             if jobs and not written:
-                check_precision(vocoder, jobs[0].clip.mel, jobs[0].clip.f0, precision, _device(device))
-            with autocast(precision, _device(device)):
+                with _told():
+                    check_precision(vocoder, jobs[0].clip.mel, jobs[0].clip.f0, precision, _device(device))
+            with autocast(precision, _device(device)), _told():
                 for path, wav in _made(vocoder, jobs, seed, stream, faults):
                     audio.save(path, wav, vocoder.config.mel.sample_rate)
                     seconds += len(wav) / vocoder.config.mel.sample_rate
@@ -120,6 +124,11 @@ def synthesize(
     if faults:
         raise FaultyInputsError(faults, written)
     return written
+
+
+def _told() -> contextlib.AbstractContextManager[None]:
+    """What follows may doubt mels whose names the reader has told already, or whose settings are stated."""
+    return warnings.catch_warnings(action="ignore", category=DoubtfulMelWarning)
 
 
 class _Job(NamedTuple):

@@ -2,27 +2,23 @@
 
 The settings of a mel stand in `NAME.json` or `mel.json` beside its file, in the metadata `mel` of a .safetensors file,
 or under `mel` in the JSON of a row of shards: under our names or those of the usual code bases. Where nothing is said,
-the values are all there is to judge by.
+the values are all there is to judge by, see `mel_values`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from amphion_core.features import MelConfig
 from amphion_vocoders.stored_mels import tensor_metadata
 
-__all__ = ["check_plausible", "check_stated", "oriented", "settings_of", "stated_settings"]
-
-log = logging.getLogger(__name__)
+__all__ = ["check_stated", "oriented", "settings_of", "stated_settings"]
 
 _NAMES = {
     "sampling_rate": "sample_rate",
@@ -41,10 +37,10 @@ _NAMES = {
 
 
 def oriented(mel: Tensor, config: MelConfig, stated: Mapping[str, Any] | None) -> Tensor:
-    """A stored mel with its bands first, after all checks.
+    """A stored mel with its bands first.
 
     Raises:
-        ValueError: other settings are stated, no axis has the bands of the vocoder, or the values are of another kind.
+        ValueError: other settings are stated, or no axis has the bands of the vocoder.
     """
     if stated is not None:
         check_stated(stated, config)
@@ -53,9 +49,7 @@ def oriented(mel: Tensor, config: MelConfig, stated: Mapping[str, Any] | None) -
     if mel.ndim != 2 or config.n_mels not in mel.shape:
         raise ValueError(f"a mel of shape {tuple(mel.shape)} has not the {config.n_mels} bands that this vocoder takes")
     # Acoustic models of other code bases store (F, n_mels).
-    mel = (mel if mel.shape[0] == config.n_mels else mel.mT).float()
-    check_plausible(mel, config, quiet=stated is not None)
-    return mel
+    return (mel if mel.shape[0] == config.n_mels else mel.mT).float()
 
 
 def stated_settings(path: Path) -> dict[str, Any] | None:
@@ -109,45 +103,6 @@ def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
             rows.append(f"{name}: the mel has {value!r}, the vocoder takes {takes[name]!r}")
     if rows:
         raise ValueError(f"the mel is not the one of this vocoder: {'; '.join(rows)}")
-
-
-def check_plausible(mel: Tensor, config: MelConfig, *, quiet: bool = False) -> None:
-    """Judge the values of a stored mel (n_mels, F) where nothing else tells its kind.
-
-    The vocoder's own check refuses decibels and values out of range; this one sees what is in range by chance.
-
-    Args:
-        mel: values.
-        config: what the vocoder takes.
-        quiet: don't warn of what is only likely.
-
-    Raises:
-        ValueError: linear values for a vocoder that takes logarithms, or the other way round.
-    """
-    if mel.numel() == 0 or not bool(torch.isfinite(mel).all()):
-        return  # the vocoder says what is wrong
-    least, most = float(mel.min()) * config.std + config.mean, float(mel.max()) * config.std + config.mean
-    if config.log == "none":
-        if least < 0:
-            raise ValueError(
-                f"the least value is {least:.2f}; this vocoder takes magnitudes without a logarithm, so take the "
-                "exponential first"
-            )
-        return
-    if least >= 0 and most > 1:
-        raise ValueError(
-            f"the values lie between {least:.2g} and {most:.2g}, none below 0: a mel without its logarithm; this "
-            f"vocoder takes {config.log}, with values not below {config.log_floor:g}"
-        )
-    decimal = math.log10(config.log_floor)
-    if not quiet and config.log == "ln" and mel.shape[-1] >= 50 and decimal - 1e-3 <= least < decimal / 2 and most < 2:
-        log.warning(
-            "the values lie between %.2f and %.2f, as those of a mel with log10 do; this vocoder takes the natural "
-            "logarithm. If they are log10, multiply them by %.4f; a file mel.json with its settings ends this doubt",
-            least,
-            most,
-            math.log(10),
-        )
 
 
 def _parsed(text: str, where: str) -> dict[str, Any] | None:

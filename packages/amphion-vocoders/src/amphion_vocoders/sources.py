@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +18,14 @@ from amphion_core.data.reader import ShardSet
 from amphion_core.features import MelConfig
 from amphion_core.features.mel import MelSpectrogram
 from amphion_vocoders.mel_files import oriented, settings_of, stated_settings
+from amphion_vocoders.mel_values import DoubtfulMelWarning, doubt
 from amphion_vocoders.segments import F0Config
 from amphion_vocoders.stored_mels import is_f0, read_mel, real_numbers, tensor_keys
 from amphion_vocoders.synthesis import check_f0, check_mel
 
 __all__ = ["AUDIO", "MELS", "MelClip", "Source", "SourceReader", "find_sources"]
+
+log = logging.getLogger(__name__)
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus")
 MELS = (".npy", ".npz", ".safetensors")
@@ -102,35 +107,41 @@ class SourceReader:
             ValueError: names the source and what is wrong with it.
         """
         try:
-            clip = self._clip(source)
-            # Here, where the source is known, and before clips of other lengths stand beside it.
-            check_mel(clip.mel[None], self.config)
+            with warnings.catch_warnings(action="ignore", category=DoubtfulMelWarning):  # told below, by name
+                clip, doubtful = self._clip(source)
+                # Here, where the source is known, and before clips of other lengths stand beside it.
+                check_mel(clip.mel[None], self.config)
             check_f0(None if clip.f0 is None else clip.f0[None], clip.mel[None])
+            words = doubt(clip.mel, self.config) if doubtful else None
+            if words:
+                log.warning("%s: %s; a file mel.json with its settings ends this doubt", source.place, words)
             return clip
         except (ValueError, OSError) as error:
             raise ValueError(f"{source.place}: {error}") from None
 
-    def _clip(self, source: Source) -> MelClip:
+    def _clip(self, source: Source) -> tuple[MelClip, bool]:
+        """What a source holds, and whether its values are all that tells its kind."""
         if isinstance(source.key, int):
             return self._of_row(source.path, source.key)
         if source.path.suffix.lower() in AUDIO:
-            return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0])
+            return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0]), False
         mel, contour = read_mel(source.path, source.key)
-        mel = oriented(mel, self.config, stated_settings(source.path))
-        return MelClip(mel.to(self.device), self._contour(contour))
+        stated = stated_settings(source.path)
+        mel = oriented(mel, self.config, stated)
+        return MelClip(mel.to(self.device), self._contour(contour)), stated is None
 
-    def _of_row(self, path: Path, number: int) -> MelClip:
+    def _of_row(self, path: Path, number: int) -> tuple[MelClip, bool]:
         """A row of shards: its recording, or where it has none the mel that is stored in it."""
         if path not in self._shards:
             self._shards[path] = ShardSet.open(path)
         shards = self._shards[path]
         fields = {place.field for place in shards.places(number)[1]}
         if shards.audio_place(number)[1] is not None or "mel.npy" not in fields:
-            return self._of_wav(shards.audio(number, sample_rate=self.config.sample_rate)[0])
+            return self._of_wav(shards.audio(number, sample_rate=self.config.sample_rate)[0]), False
         stated = settings_of({"mel": shards.utterance(number).extra.get("mel")}) or stated_settings(path)
         mel = oriented(real_numbers(shards.array(number, "mel")), self.config, stated)
         f0 = real_numbers(shards.array(number, "f0")) if "f0.npy" in fields else None
-        return MelClip(mel.to(self.device), self._contour(f0))
+        return MelClip(mel.to(self.device), self._contour(f0)), stated is None
 
     def _of_wav(self, wav: NDArray[np.float32]) -> MelClip:
         settings = self.config

@@ -6,13 +6,14 @@ mel with that many frames of context on both sides gives the samples that the wh
 
 from __future__ import annotations
 
-import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from amphion_core.features import MelConfig
+from amphion_vocoders.mel_values import DoubtfulMelWarning, check_values, doubt
 
 __all__ = ["MAX_FRAMES", "check_chunk", "check_f0", "check_mel", "synthesize_batch", "synthesize_stream"]
 
@@ -114,6 +115,9 @@ def check_mel(mel: Tensor, config: MelConfig, lengths: Tensor | None = None) -> 
     Raises:
         ValueError: wrong axes or bands, not finite, values that the configuration can't give, or lengths that
             don't fit.
+
+    Warns:
+        DoubtfulMelWarning: the values are possible, but look like those of a mel with log10.
     """
     if mel.ndim != 3:
         raise ValueError(f"mel must be (B, n_mels, F), got shape {tuple(mel.shape)}; add the batch axis with mel[None]")
@@ -128,7 +132,10 @@ def check_mel(mel: Tensor, config: MelConfig, lengths: Tensor | None = None) -> 
         mel = mel.transpose(1, 2)[inside]
     if not bool(torch.isfinite(mel).all()):
         raise ValueError("mel holds NaN or infinite values; look at the model or file that it comes from")
-    _check_range(mel, config)
+    check_values(mel, config)
+    doubts = doubt(mel.T if lengths is not None else mel, config)
+    if doubts:
+        warnings.warn(doubts, DoubtfulMelWarning, stacklevel=3)
 
 
 def check_chunk(chunk: Tensor, config: MelConfig) -> None:
@@ -190,28 +197,3 @@ def _check_lengths(mel: Tensor, lengths: Tensor) -> None:
         raise ValueError(f"lengths has shape {tuple(lengths.shape)} for a batch of {mel.shape[0]}; give one an item")
     if int(lengths.min()) < 0 or int(lengths.max()) > mel.shape[2]:
         raise ValueError(f"lengths are {lengths.tolist()}, the mel has {mel.shape[2]} frames")
-
-
-def _check_range(mel: Tensor, config: MelConfig) -> None:
-    """Find decibels, another base of the logarithm, or a missing normalisation by the values."""
-    if config.log == "none" or mel.numel() == 0:
-        return
-    logarithm = math.log if config.log == "ln" else math.log10
-    # A Hann window of n_fft ones sums to n_fft / 2; models overshoot a little, so a factor of e^3 is left.
-    peak = logarithm((config.n_fft / 2) ** config.power * math.exp(3))
-    floor = logarithm(config.log_floor) - logarithm(math.exp(3))
-    low, high = ((value - config.mean) / config.std for value in (floor, peak))
-    least, most = float(mel.min()), float(mel.max())
-    if least < low or most > high:
-        raise ValueError(
-            f"mel values from {least:.1f} to {most:.1f} can't come from this vocoder's mel, which has {config.log} "
-            f"and lies between {low:.1f} and {high:.1f}; is it in decibels, of another base or not normalised?"
-        )
-    if config.log == "ln" and config.mean == 0 and config.std == 1:
-        other = math.log10(config.log_floor)
-        # Silence clamped before a decimal logarithm gives this very value again and again, below all others.
-        if other - 1e-5 < least < most - 1 and int((mel < other + 1e-5).sum()) > 1:
-            raise ValueError(
-                f"the least mel value is {least:.3f}, many times: the floor of a mel with log10, but this vocoder "
-                f"takes the natural logarithm; multiply by {math.log(10):.4f}"
-            )
