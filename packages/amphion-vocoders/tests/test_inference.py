@@ -151,7 +151,7 @@ def test_an_input_is_never_overwritten(recordings, model, given, limit):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (np.zeros((7, 9), np.float32), r"has not the 12 bands"),
+        (np.zeros((7, 9), np.float32), r"has not the 12 bands .*; compute it with"),
         (np.full((12, 9), np.nan, np.float32), "NaN"),
     ],
 )

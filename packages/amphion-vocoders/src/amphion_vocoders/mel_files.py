@@ -35,6 +35,11 @@ _NAMES = {
 }
 """What other code bases call our fields."""
 
+_REMEDY = (
+    "compute it with the settings of this vocoder (mel in its config.json), or take a vocoder trained on such mels "
+    "(amphion-vocoders list --details)"
+)
+
 
 def oriented(mel: Tensor, config: MelConfig, stated: Mapping[str, Any] | None) -> Tensor:
     """A stored mel with its bands first.
@@ -47,7 +52,9 @@ def oriented(mel: Tensor, config: MelConfig, stated: Mapping[str, Any] | None) -
     if mel.ndim == 3 and mel.shape[0] == 1:
         mel = mel[0]
     if mel.ndim != 2 or config.n_mels not in mel.shape:
-        raise ValueError(f"a mel of shape {tuple(mel.shape)} has not the {config.n_mels} bands that this vocoder takes")
+        raise ValueError(
+            f"a mel of shape {tuple(mel.shape)} has not the {config.n_mels} bands that this vocoder takes; {_REMEDY}"
+        )
     # Acoustic models of other code bases store (F, n_mels).
     return (mel if mel.shape[0] == config.n_mels else mel.mT).float()
 
@@ -102,7 +109,7 @@ def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
         if not same:
             rows.append(f"{name}: the mel has {value!r}, the vocoder takes {takes[name]!r}")
     if rows:
-        raise ValueError(f"the mel is not the one of this vocoder: {'; '.join(rows)}")
+        raise ValueError(f"the mel is not the one of this vocoder: {'; '.join(rows)}; {_REMEDY}")
 
 
 def _parsed(text: str, where: str) -> dict[str, Any] | None:
