@@ -137,6 +137,19 @@ def test_all_are_found_by_their_names(name):
     assert registry.find("vocoders", name).name == name
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int64])
+@pytest.mark.parametrize(
+    "name", ["hifigan", "nsf-hifigan", "vocos", "diffwave-fast", "waveglow", "griffin-lim", "world"]
+)
+def test_mels_of_every_real_type_are_taken(name, dtype):
+    vocoder, mel = VOCODERS[name](), torch.linspace(-7, -1, 20 * 30).reshape(MEL.n_mels, 30).to(dtype)
+    f0 = torch.full((30,), 150).to(dtype)
+    whole = vocoder.synthesize(mel.float()[None], f0=f0.float()[None])
+    torch.testing.assert_close(vocoder.synthesize(mel[None], f0=f0[None]), whole)
+    chunks = [(mel, f0)] if name in ("nsf-hifigan", "world") else [mel]
+    torch.testing.assert_close(torch.cat(list(vocoder.stream(chunks)))[None], whole, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("name", ["griffin-lim", "nsf-hifigan", "diffwave-fast", "waveglow", "vocos", "world"])
 def test_a_stream_draws_from_its_generator_what_the_whole_draws(name):
     vocoder, mel, f0 = (
@@ -253,6 +266,7 @@ def test_memory_does_not_grow_with_the_length():
     [
         (lambda mel: mel[0], "add the batch axis"),
         (lambda mel: mel.mT, "transpose it"),
+        (lambda mel: mel + 0j, "mel holds complex64, not real numbers; give it as float32"),
         (lambda mel: mel[:, :7], "has 7 bands, this vocoder takes 20"),
         (lambda mel: mel[:, :, :0], "no frames"),
         (lambda mel: mel * 20 / 2.3, "decibels"),

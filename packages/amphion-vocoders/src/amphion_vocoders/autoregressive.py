@@ -159,13 +159,6 @@ class AutoregressiveVocoder(TrainedVocoder[ConfigT]):
     def _noise(self, generator: Generator | None) -> Generator:
         return torch.Generator().manual_seed(self.config.seed) if generator is None else generator
 
-    def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        yield from map(self._placed, super()._checked(chunks))
-
-    def _placed(self, mel: Tensor) -> Tensor:
-        """On the device and in the precision of the weights; drawing stays in it."""
-        return mel.to(next(self.parameters()))
-
 
 class Stretch(nn.Module):
     """Each value repeated, then smoothed by one kernel for all channels that starts as their mean.

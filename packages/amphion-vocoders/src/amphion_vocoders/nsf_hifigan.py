@@ -119,11 +119,11 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
         """
         settings = self.config.mel
         check_mel(mel, settings, lengths)
-        frames = mel.to(self.device).float()
+        frames = self._placed(mel)
         if self.needs_f0:
             check_f0(f0, mel, lengths, needed=True)
             assert f0 is not None
-            frames = torch.cat([frames, self._source(f0.to(self.device), lengths, generator)], dim=1)
+            frames = torch.cat([frames, self._source(f0.to(frames), lengths, generator)], dim=1)
         return synthesize_batch(self._of_frames, frames, lengths, hop_length=settings.hop_length, context=self.context)
 
     @torch.no_grad()
@@ -188,13 +188,13 @@ class NsfHiFiGAN(ConvolutionalVocoder[NsfHiFiGANConfig]):
         for chunk in chunks:
             mel, f0 = (chunk, None) if isinstance(chunk, Tensor) else chunk
             check_chunk(mel, self.config.mel)
-            mel = mel.to(self.device).float()
+            mel = self._placed(mel)
             if not self.needs_f0:
                 yield mel
                 continue
             check_f0(None if f0 is None else f0[None], mel[None], needed=True)
             assert f0 is not None
-            source = excitation.next(f0[None].to(self.device))
+            source = excitation.next(f0[None].to(mel))
             yield torch.cat([mel, _framed(source, self.config.mel.hop_length)[0]])
 
 

@@ -106,7 +106,7 @@ class SamplingVocoder(TrainedVocoder[ConfigT]):
 
         hop, frames = self.config.mel.hop_length, mel.shape[-1]
         return synthesize_batch(
-            whole, mel.to(self.device), lengths, hop_length=hop, context=self.context, max_frames=frames
+            whole, self._placed(mel), lengths, hop_length=hop, context=self.context, max_frames=frames
         )
 
     @torch.no_grad()

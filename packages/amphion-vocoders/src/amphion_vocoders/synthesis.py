@@ -121,6 +121,8 @@ def check_mel(mel: Tensor, config: MelConfig, lengths: Tensor | None = None) -> 
     """
     if mel.ndim != 3:
         raise ValueError(f"mel must be (B, n_mels, F), got shape {tuple(mel.shape)}; add the batch axis with mel[None]")
+    if mel.is_complex() or mel.dtype == torch.bool:
+        raise ValueError(f"mel holds {str(mel.dtype).removeprefix('torch.')}, not real numbers; give it as float32")
     if mel.shape[1] != config.n_mels:
         hint = "; transpose it" if mel.shape[2] == config.n_mels else "; see its .config.mel"
         raise ValueError(f"mel has {mel.shape[1]} bands, this vocoder takes {config.n_mels}{hint}")

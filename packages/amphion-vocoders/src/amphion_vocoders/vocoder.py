@@ -57,7 +57,11 @@ class TrainedVocoder(PretrainedModule[ConfigT]):
     def _checked(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         for chunk in chunks:
             check_chunk(chunk, self.config.mel)
-            yield chunk.to(self.device)
+            yield self._placed(chunk)
+
+    def _placed(self, mel: Tensor) -> Tensor:
+        """On the device and in the precision of the weights."""
+        return mel.to(next(self.parameters()))
 
 
 class ConvolutionalVocoder(TrainedVocoder[ConfigT]):
@@ -100,7 +104,7 @@ class ConvolutionalVocoder(TrainedVocoder[ConfigT]):
         """
         check_mel(mel, self.config.mel, lengths)
         hop = self.config.mel.hop_length
-        return synthesize_batch(self.infer, mel.to(self.device), lengths, hop_length=hop, context=self.context)
+        return synthesize_batch(self.infer, self._placed(mel), lengths, hop_length=hop, context=self.context)
 
     def infer(self, mel: Tensor) -> Tensor:
         """What `synthesize` makes of full mels (B, n_mels, F): the forward pass, unless a model does more."""
