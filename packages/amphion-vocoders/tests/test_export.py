@@ -1,12 +1,15 @@
 import json
+import re
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from amphion_core import registry
 from amphion_core.features import MelConfig
 from amphion_core.features.stft import inverse_stft, stft
-from amphion_vocoders import GriffinLim, GriffinLimConfig
+from amphion_vocoders import GriffinLim, GriffinLimConfig, Vocos, VocosConfig
+from amphion_vocoders.cli import app
 from amphion_vocoders.export import InverseStft, export_onnx
 
 MEL = {"sample_rate": 8000, "n_fft": 128, "win_length": 128, "hop_length": 32, "n_mels": 12, "f_max": 4000}
@@ -94,3 +97,18 @@ def test_what_has_no_onnx_file_is_told(vocoder, words, tmp_path):
 def _refining():
     cls = registry.find("vocoders", "vocos")
     return cls(cls.config_class.parse({"mel": MEL, **NETWORKS["vocos"], "phase_steps": 4}))
+
+
+@pytest.mark.slow
+def test_phase_steps_are_set_to_none_as_the_error_says(tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    config = VocosConfig.parse({"mel": MEL, **NETWORKS["vocos"], "phase_steps": 3})
+    Vocos(config).save_pretrained(tmp_path / "model")
+    words = ["export", str(tmp_path / "model"), str(tmp_path / "model.onnx")]
+    refused = CliRunner().invoke(app, words)
+    (remedy,) = re.findall(r"amphion-vocoders export (--set \S+)\)", str(refused.exception))
+    done = CliRunner().invoke(app, [*words, *remedy.split()])
+    assert done.exit_code == 0, done.exception
+    assert (tmp_path / "model.onnx").is_file()

@@ -25,7 +25,8 @@ def test_vocoders_without_weights_are_timed_too():
     speed = time_vocoder("world", seconds=0.2, runs=1, mel=MEL)
     assert speed.parameters == 0
     assert speed.wall > 0
-    assert math.isnan(speed.look_ahead) or speed.look_ahead > 0
+    assert math.isinf(speed.look_ahead)
+    assert speed.lines()[3].endswith(" ms, and the whole input before them")
 
 
 def test_numbers_below_one_are_refused():

@@ -24,6 +24,9 @@ Model = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Precision = Annotated[str, typer.Option(help="float32, or bf16 and fp16 where the numbers stay good.")]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network first; on a CPU it needs a compiler.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value of the vocoder's inference; may stand several times.")
+]
 MelFile = Annotated[
     Path | None, typer.Option(help="Config of the mel that a vocoder without weights inverts (YAML or JSON).")
 ]
@@ -48,9 +51,7 @@ def synthesize(
     precision: Precision = "float32",
     compile: Compile = False,
     stream: Annotated[int | None, typer.Option(help="Frames given at a time, as in a live system.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value of the vocoder's inference; may stand several times.")
-    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Turn recordings or mels into waveforms; prints the files written.
 
@@ -181,6 +182,7 @@ def export(
     model: Annotated[str, typer.Argument(help="Checkpoint or run folder, hub id, or a name of the list.")],
     out: Annotated[Path, typer.Argument(help="ONNX file to write; the settings of its mel go beside it.")],
     tolerance: Annotated[float, typer.Option(help="Largest difference of a sample from torch.")] = 1e-4,
+    settings: Settings = None,
 ) -> None:
     """Write a vocoder of convolutions as an ONNX file of any batch and length, checked by ONNX Runtime.
 
@@ -190,11 +192,16 @@ def export(
       amphion-vocoders export runs/hifigan-v1-22k hifigan.onnx
 
       amphion-vocoders export vocos-vevo vocos.onnx
+
+      amphion-vocoders export runs/vocos-24k-small vocos.onnx --set phase_steps=0
     """
     from amphion_core.interfaces import load_vocoder
+    from amphion_vocoders.adjusting import adjust
     from amphion_vocoders.export import export_onnx
 
-    report = export_onnx(load_vocoder(model), out, tolerance=tolerance)
+    vocoder = load_vocoder(model)
+    adjust(vocoder, settings or ())
+    report = export_onnx(vocoder, out, tolerance=tolerance)
     print(f"{report.path}  differs from torch by at most {report.difference:.1e}")
 
 

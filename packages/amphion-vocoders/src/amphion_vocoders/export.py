@@ -192,7 +192,10 @@ def _network(vocoder: Any) -> nn.Module:
             "(it draws samples, or iterates), so it has no ONNX file"
         )
     if getattr(vocoder.config, "phase_steps", 0):
-        raise ValueError("this vocoder refines its phase in steps, which ONNX does not hold; set phase_steps to 0")
+        raise ValueError(
+            f"this vocoder refines its phase in {vocoder.config.phase_steps} steps, which ONNX does not hold; set "
+            "phase_steps to 0 (amphion-vocoders export --set phase_steps=0), which changes its sound"
+        )
     plain = copy.deepcopy(vocoder).cpu().float().eval()
     layer: Any
     for layer in list(plain.modules()):

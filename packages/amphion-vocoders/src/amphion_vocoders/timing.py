@@ -28,7 +28,8 @@ class Speed(NamedTuple):
         wall: seconds of audio per second, median of the runs.
         cpu: seconds of audio per CPU second of this process, best of the runs.
         first: seconds until the first samples of a stream.
-        look_ahead: seconds of mel that a stream needs before its first sample, nan where that is not known.
+        look_ahead: seconds of mel that a stream needs before its first sample, inf where it needs all, nan where that
+            is not known.
         memory: bytes: on a CUDA device the most that was allocated, else the largest size of the process; 0 where the
             system does not tell.
     """
@@ -42,11 +43,14 @@ class Speed(NamedTuple):
 
     def lines(self) -> list[str]:
         """For people."""
+        wait = f"{1000 * self.look_ahead:.0f} ms of look-ahead"
+        if not math.isfinite(self.look_ahead):
+            wait = "a look-ahead that is not known" if math.isnan(self.look_ahead) else "the whole input before them"
         return [
             f"parameters               {self.parameters / 1e6:.2f} M",
             f"real time, wall          {self.wall:.2f} x",
             f"real time, CPU           {self.cpu:.2f} x",
-            f"first samples of stream  {1000 * self.first:.0f} ms, and {1000 * self.look_ahead:.0f} ms of look-ahead",
+            f"first samples of stream  {1000 * self.first:.0f} ms, and {wait}",
             f"memory                   {self.memory / 2**20:.0f} MiB",
         ]
 
@@ -102,13 +106,12 @@ def time_vocoder(
             _first(vocoder, values[0], None if f0 is None else f0[0], chunk, place) for _ in range(runs)
         )
     audio = batch * frames / settings.frame_rate
-    context = getattr(vocoder, "context", None)
     return Speed(
         parameters=sum(p.numel() for p in vocoder.parameters()) if isinstance(vocoder, nn.Module) else 0,
         wall=audio / statistics.median(walls),
         cpu=audio / max(min(cpus), 1e-9),
         first=first,
-        look_ahead=math.nan if not isinstance(context, int) else context / settings.frame_rate,
+        look_ahead=float(getattr(vocoder, "look_ahead", math.nan)),
         memory=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else _largest_size(),
     )
 
