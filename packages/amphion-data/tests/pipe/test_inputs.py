@@ -322,3 +322,28 @@ def test_a_file_over_four_gb_goes_through_the_pipe(sparse, tmp_path, speechlike,
     row = ShardSet.open(tmp_path / "out" / "shards").utterance(0)
     assert report.kept == 1 and report.hours["decoded"] == pytest.approx(frames / 192_000 / 3600, rel=1e-6)
     assert (row.extra["start"], row.extra["end"]) == pytest.approx((begin + 0.9, begin + 5.1), abs=0.15)
+
+
+def test_texts_that_cannot_be_read_cost_only_their_recording(run, speechlike):
+    talk, good = speechlike(TALK, 13.0), texts([(1, 5)], ["Nobody is there, I think."], ["en"])
+    files = {f"{name}.wav": (talk, 16_000) for name in "abcd"}
+    files |= {
+        "a.jsonl": '{"start": 1,\n',
+        "b.json": good,
+        "c.srt": "1\nno times\n",
+        "d.json": good.replace('"en"', "5"),
+    }
+    report, rows, drops = run(files, transcribe="given", language="en", filter={"rates": "none"})
+    assert [row.extra["source"] for row in rows] == ["b.wav"] and report.sources_used == 4
+    bad = [drop for drop in drops if drop["reason"] == "bad_row"]
+    assert [drop["audio"] for drop in bad] == ["a.wav"] * 2 + ["c.wav"] * 2 + ["d.wav"] * 2
+    assert all(drop["stage"] == "transcribe" and f"{drop['audio'][0]}." in drop["detail"] for drop in bad)
+    assert [drop["detail"].split(";")[0] for drop in drops if drop not in bad] == ["no text is given for it"]
+
+
+def test_a_change_of_the_text_that_counts_is_noticed_where_two_lie_beside(run, speechlike):
+    files = {"a.wav": (speechlike(TALK[:1], 8.0), 16_000), "a.srt": "1\n00:00:01,000 --> 00:00:05,000\nNot this.\n"}
+    for words in ("This is the first.", "This is another one."):
+        files["a.json"] = texts([(1, 5)], [words], ["en"])
+        _, rows, _ = run(files, transcribe="given", filter={"rates": "none"})
+        assert [row.text for row in rows] == [words]

@@ -37,8 +37,11 @@ class Verdict(NamedTuple):
 def judge_text(text: Transcript | None, clip: Clip, settings: PipeSettings) -> Verdict | None:
     """Why a transcript is not good enough; None where it is."""
     rules = settings.filter
+    if text is not None and text.damaged:
+        return Verdict("bad_row", text.damaged, "transcribe")
     if text is None or not text.text.strip():
-        return Verdict("missing_text", "the recogniser heard nothing", "transcribe")
+        why = "no text is given for it" if settings.transcribe == "given" else "the recogniser heard nothing"
+        return Verdict("missing_text", why, "transcribe")
     language = text.language or settings.language
     if text.language and rules.languages and text.language not in rules.languages:
         return Verdict("wrong_language", f"{text.language} is none of {', '.join(rules.languages)}", "transcribe")

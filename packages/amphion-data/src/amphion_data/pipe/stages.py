@@ -65,6 +65,7 @@ class Transcript:
         logprob: mean over the tokens.
         no_speech: probability that nobody speaks.
         words: start and end, s in the clip, and text of each, where asked for.
+        damaged: why the text can't be read, which drops the segment; empty where it can.
     """
 
     text: str
@@ -73,6 +74,7 @@ class Transcript:
     logprob: float | None = None
     no_speech: float | None = None
     words: tuple[tuple[float, float, str], ...] = field(default=())
+    damaged: str = ""
 
 
 class Separator(Protocol):

@@ -17,7 +17,7 @@ from amphion_core.extras import require
 from amphion_data.engines.store import Store, open_store
 from amphion_data.pipe.stages import Clip, Transcript
 
-__all__ = ["TEXT_SUFFIXES", "FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none"]
+__all__ = ["FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none", "text_names"]
 
 TEXT_SUFFIXES = (".jsonl", ".json", ".srt")
 """Endings of files of given texts, the first that is there counts."""
@@ -58,14 +58,21 @@ class GivenTexts:
         return [self._one(clip) for clip in clips]
 
     def _one(self, clip: Clip) -> Transcript | None:
-        own = [text for text in self._texts(clip.source) if clip.start <= (text[0] + text[1]) / 2 < clip.end]
+        texts = self._texts(clip.source)
+        if isinstance(texts, str):
+            return Transcript("", damaged=texts)
+        own = [text for text in texts if clip.start <= (text[0] + text[1]) / 2 < clip.end]
         if not own:
             return None
         languages = {language for *_, language in own if language}
         return Transcript(" ".join(text for _, _, text, _ in own), languages.pop() if len(languages) == 1 else None)
 
-    def _read(self, source: str) -> list[tuple[float, float, str, str | None]]:
-        return given_texts(self._store, source)
+    def _read(self, source: str) -> list[tuple[float, float, str, str | None]] | str:
+        """What is given for a recording; words where its file is damaged, which costs this recording alone."""
+        try:
+            return given_texts(self._store, source)
+        except ValueError as error:
+            return str(error)
 
 
 def given_texts(store: Store, source: str) -> list[tuple[float, float, str, str | None]]:
@@ -74,24 +81,35 @@ def given_texts(store: Store, source: str) -> list[tuple[float, float, str, str 
     Raises:
         ValueError: a file of texts is damaged.
     """
-    stem = str(PurePosixPath(source).with_suffix(""))
-    for base in (source, stem):
-        for suffix in TEXT_SUFFIXES:
-            data = store.read(base + suffix)
-            if data is None:
-                continue
-            try:
-                return _parsed(data.decode("utf-8-sig"), suffix)
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{base + suffix}: no list of start, end and text: {error}") from None
+    for name in text_names(source):
+        data = store.read(name)
+        if data is None:
+            continue
+        try:
+            return _parsed(data.decode("utf-8-sig"), PurePosixPath(name).suffix)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{name}: no list of start, end and text: {type(error).__name__}: {error}") from None
     return []
+
+
+def text_names(source: str) -> list[str]:
+    """Files that may hold the texts of a recording; the first that is there counts."""
+    stem = str(PurePosixPath(source).with_suffix(""))
+    return [base + suffix for base in (source, stem) for suffix in TEXT_SUFFIXES]
 
 
 def _parsed(text: str, suffix: str) -> list[tuple[float, float, str, str | None]]:
     if suffix == ".srt":
         return [_subtitle(block) for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip()) if block.strip()]
     rows = [json.loads(line) for line in text.splitlines() if line.strip()] if suffix == ".jsonl" else json.loads(text)
-    return [(float(row["start"]), float(row["end"]), str(row["text"]), row.get("language")) for row in rows]
+    return [_given(row) for row in rows]
+
+
+def _given(row: Any) -> tuple[float, float, str, str | None]:
+    text, language = row["text"], row.get("language")
+    if not isinstance(text, str) or not isinstance(language, str | None):
+        raise TypeError(f"text and language must be strings, got {text!r} and {language!r}")
+    return float(row["start"]), float(row["end"]), text, language
 
 
 def _subtitle(block: str) -> tuple[float, float, str, None]:

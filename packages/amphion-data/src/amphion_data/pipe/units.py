@@ -13,7 +13,7 @@ from amphion_core.data import Drop
 from amphion_data.engines import Store, open_store
 from amphion_data.files import AUDIO_SUFFIXES, is_hidden
 from amphion_data.pipe.settings import PipeSettings
-from amphion_data.pipe.transcription import TEXT_SUFFIXES
+from amphion_data.pipe.transcription import text_names
 
 __all__ = ["VIDEO_SUFFIXES", "Source", "Unit", "WorkFailedError", "fingerprint", "plan_units"]
 
@@ -140,7 +140,7 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
             plan.drops.append(Drop(name, name, "duplicate_id", detail, "plan"))
         else:
             sources.append(_source(store, name))
-    texts = _texts(names, folder, settings)
+    texts = _texts(names, sources, folder, settings)
     if not sources:
         found = ", ".join(names[:10]) or "nothing"
         raise FileNotFoundError(f"no recording in {folder}; it holds {found}")
@@ -155,15 +155,17 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
     return plan
 
 
-def _texts(names: Sequence[str], folder: str | Path, settings: PipeSettings) -> dict[str, str]:
-    """Stamps of the texts that are given, by their names without ending; empty where none are asked for."""
+def _texts(
+    names: Sequence[str], sources: Sequence[Source], folder: str | Path, settings: PipeSettings
+) -> dict[str, str]:
+    """Stamps of the texts that are given, by the names of their recordings; empty where none are asked for."""
     if settings.transcribe != "given":
         return {}
     elsewhere = settings.options.get("given", {}).get("folder")
     store = open_store(elsewhere or folder)
-    held = store.names() if elsewhere else names
-    found = (PurePosixPath(name) for name in held if PurePosixPath(name).suffix in TEXT_SUFFIXES)
-    return {str(path.with_suffix("")): store.stamp(str(path)) for path in found}
+    held = set(store.names() if elsewhere else names)
+    found = ((source.name, next((n for n in text_names(source.name) if n in held), None)) for source in sources)
+    return {source: f"{PurePosixPath(name).suffix} {store.stamp(name)}" for source, name in found if name is not None}
 
 
 def _source(store: Store, name: str) -> Source:
@@ -185,8 +187,7 @@ def _source(store: Store, name: str) -> Source:
 def _unit(number: int, group: Sequence[Source], asked: tuple[str, str], texts: Mapping[str, str]) -> Unit:
     whole, first = (hashlib.sha256(text.encode()) for text in asked)
     for source in group:
-        stem = str(PurePosixPath(source.name).with_suffix(""))
-        text = texts.get(source.name) or texts.get(stem) or ""
+        text = texts.get(source.name, "")
         whole.update(f"\n{source.name}\0{source.stamp}\0{text}".encode("utf-8", "surrogateescape"))
         first.update(f"\n{source.name}\0{source.stamp}".encode("utf-8", "surrogateescape"))
     return Unit(number, whole.hexdigest()[:24], first.hexdigest()[:24], tuple(group))
