@@ -119,6 +119,20 @@ def test_an_experiment_folder_of_the_toolkit_is_loaded_from_where_it_lies(tmp_pa
         assert isinstance(load_vocoder(place), HiFiGAN)
 
 
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(
+        LookupError, match=r"no vocoder at grifin-lim, and none of that name; did you mean griffin-lim\?"
+    ):
+        load_vocoder("grifin-lim")
+    with pytest.raises(LookupError, match=r"did you mean .*hifigan-universal-v1"):
+        load_vocoder("hifigan-universal-v9")
+
+
+def test_a_misspelt_checkpoint_to_convert_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"did you mean .*hifigan-universal-v1"):
+        convert_checkpoint("hifigan-universal-v9", tmp_path / "out")
+
+
 def test_a_path_that_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="no known checkpoint of that name"):
         convert_checkpoint(tmp_path / "gone", tmp_path / "out")

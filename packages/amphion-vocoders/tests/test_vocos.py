@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
 from amphion_core.features.stft import stft
 from amphion_vocoders import Vocos, VocosConfig
@@ -13,6 +14,11 @@ TINY = VocosConfig(mel=MEL, dim=12, intermediate_dim=24, num_layers=2)
 @pytest.mark.parametrize("padding", ["same", "center"])
 def test_hop_samples_for_each_frame(frames, padding):
     assert Vocos(TINY.updated(padding=padding))(torch.randn(2, 10, frames)).shape == (2, frames * 16)
+
+
+def test_an_odd_transform_is_refused_at_once():
+    with pytest.raises(ConfigError, match=r"mel: n_fft must be even.*got 65"):
+        VocosConfig.parse({"mel": {**MEL.to_dict(), "n_fft": 65}})
 
 
 def test_saved_and_loaded_gives_the_same_samples(tmp_path):

@@ -7,7 +7,7 @@ this library, then in the hub's cache, then on the hub.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -159,7 +159,7 @@ def load_vocoder_named(source: str | Path) -> Any | None:
     """A vocoder of the list, or of files of another code base that lie at a path; None for all others.
 
     Raises:
-        LookupError: it is nearly a name of the list.
+        LookupError: it is nearly a name of the list, or of an installed vocoder.
         FileNotFoundError: a known checkpoint that is not on this machine and can't be fetched.
         ValueError: files of another code base that don't fit together.
     """
@@ -169,11 +169,9 @@ def load_vocoder_named(source: str | Path) -> Any | None:
     if not path.exists():
         if find_checkpoint(str(source)):
             return load_checkpoint(str(source))
-        near = difflib.get_close_matches(str(source), known_checkpoints(), n=3, cutoff=0.8)
-        if near:
-            raise LookupError(
-                f"no vocoder at {source}, and no checkpoint of that name; did you mean {', '.join(near)}?"
-            )
+        hint = _near(str(source), [*registry.names("vocoders"), *known_checkpoints()])
+        if hint:
+            raise LookupError(f"no vocoder at {source}, and none of that name{hint}")
         return None
     if any(path.glob("step-*/config.json")):
         return None
@@ -214,7 +212,8 @@ def convert_checkpoint(
         source, kind = weights, kind or entry.family
         args = read_args(settings) if args is None and settings is not None else args
     elif not Path(source).exists():
-        raise FileNotFoundError(f"no file or folder at {source}, and no known checkpoint of that name")
+        hint = _near(str(source), known_checkpoints())
+        raise FileNotFoundError(f"no file or folder at {source}, and no known checkpoint of that name{hint}")
     if kind is None:
         try:
             kind = family_of(read_args(source) if args is None else args)
@@ -223,6 +222,11 @@ def convert_checkpoint(
     if kind is None:
         raise ValueError(f"nothing beside {source} says which vocoder it is; give its kind, such as hifigan")
     return convert(f"vocoders/{kind}", source, out, **({} if args is None else {"args": dict(args)}))
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.8)
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def _holds(folder: Path, entry: Checkpoint) -> bool:

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from amphion_core.features import MelConfig
 from amphion_core.features.stft import inverse_stft
 from amphion_vocoders.griffin_lim import refine_context, refine_phase
 from amphion_vocoders.vocoder import ConvolutionalVocoder, MelVocoderConfig
@@ -45,6 +46,13 @@ class VocosConfig(MelVocoderConfig):
     padding: Literal["same", "center"] = "same"
     conditions: int = Field(0, ge=0)
     phase_steps: int = Field(0, ge=0)
+
+    @field_validator("mel")
+    @classmethod
+    def _halves(cls, value: MelConfig) -> MelConfig:
+        if value.n_fft % 2:
+            raise ValueError(f"n_fft must be even, as the head predicts n_fft / 2 + 1 bins; got {value.n_fft}")
+        return value
 
     @field_validator("kernel_size")
     @classmethod
