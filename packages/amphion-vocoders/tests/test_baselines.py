@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
 from amphion_core.features.mel import mel_filterbank, mel_spectrogram
 from amphion_core.features.world import dio_f0
 from amphion_core.interfaces import load_vocoder
 from amphion_core.testing.sounds import glide, tone
-from amphion_vocoders import GriffinLim, GriffinLimConfig, World, WorldConfig
+from amphion_vocoders import GriffinLim, GriffinLimConfig, VocosConfig, World, WorldConfig
 from amphion_vocoders.mel_inversion import linear_magnitude, smooth_bins
 
 MEL = MelConfig()
@@ -137,3 +138,11 @@ def test_vocoders_without_weights_are_loaded_by_name_for_any_mel(name):
 def test_a_vocoder_that_needs_weights_is_not_loaded_by_name():
     with pytest.raises(LookupError, match="'hifigan' needs weights"):
         load_vocoder("hifigan")
+
+
+def test_a_hop_that_griffin_lim_cannot_centre_is_refused_at_once():
+    mel = MelConfig(n_fft=100, win_length=100, hop_length=25, n_mels=10)
+    for cls, values in ((GriffinLimConfig, {}), (VocosConfig, {"phase_steps": 1})):
+        with pytest.raises(ConfigError, match="needs n_fft - hop_length to be even; got 100 and 25"):
+            cls.parse({"mel": mel.to_dict(), **values})
+    assert VocosConfig(mel=mel).phase_steps == 0

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
@@ -22,7 +22,7 @@ from amphion_vocoders.mel_inversion import linear_magnitude
 from amphion_vocoders.synthesis import MAX_FRAMES, check_chunk, check_mel, synthesize_batch, synthesize_stream
 from amphion_vocoders.vocoder import MelVocoderConfig
 
-__all__ = ["GriffinLim", "GriffinLimConfig", "refine_context", "refine_phase"]
+__all__ = ["GriffinLim", "GriffinLimConfig", "check_refinable", "refine_context", "refine_phase"]
 
 NOISE_FRAMES = 64
 """Phases are drawn for so many frames at once, always: the first frames' do not depend on how many follow."""
@@ -43,6 +43,12 @@ class GriffinLimConfig(MelVocoderConfig):
     momentum: float = Field(0.99, ge=0)
     inversion_steps: int = Field(64, ge=0)
     seed: int = Field(0, ge=0)
+
+    @field_validator("mel")
+    @classmethod
+    def _framed(cls, value: MelConfig) -> MelConfig:
+        check_refinable(value)
+        return value
 
 
 class GriffinLim(PretrainedModule[GriffinLimConfig]):
@@ -188,6 +194,19 @@ def refine_phase(
     wav = inverse_stft(spectrum, settings.n_fft, hop, settings.win_length)
     start = edge * hop + _offset(settings.padding, settings.n_fft, hop)
     return wav[:, start : start + frames * hop]
+
+
+def check_refinable(settings: MelConfig) -> None:
+    """Refuse settings whose frames `refine_phase` can't rebuild.
+
+    Raises:
+        ValueError: windows can't lie in the middle of their hop.
+    """
+    if (settings.n_fft - settings.hop_length) % 2:
+        raise ValueError(
+            f"Griffin-Lim needs n_fft - hop_length to be even; got {settings.n_fft} and {settings.hop_length}; make "
+            "one of them 1 more or 1 less"
+        )
 
 
 def refine_context(settings: MelConfig, iterations: int) -> int:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from amphion_core.features import MelConfig
 from amphion_core.features.stft import inverse_stft
-from amphion_vocoders.griffin_lim import refine_context, refine_phase
+from amphion_vocoders.griffin_lim import check_refinable, refine_context, refine_phase
 from amphion_vocoders.vocoder import ConvolutionalVocoder, MelVocoderConfig
 
 __all__ = ["IstftHead", "Vocos", "VocosBackbone", "VocosConfig"]
@@ -60,6 +60,12 @@ class VocosConfig(MelVocoderConfig):
         if value % 2 == 0:
             raise ValueError(f"kernel_size must be odd, or the frame count changes; got {value}")
         return value
+
+    @model_validator(mode="after")
+    def _refined(self) -> Self:
+        if self.phase_steps:
+            check_refinable(self.mel)
+        return self
 
 
 class Vocos(ConvolutionalVocoder[VocosConfig]):
