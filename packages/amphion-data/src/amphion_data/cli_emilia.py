@@ -34,7 +34,7 @@ def emilia(
     language: Annotated[str | None, typer.Option(help="Of the recordings, where no recogniser says it.")] = None,
     format: Annotated[str | None, typer.Option(help="mp3, flac or opus.")] = None,
     engine: Annotated[str, typer.Option(help="in-process, pool or ray.")] = "in-process",
-    workers: Annotated[int, typer.Option(help="Processes; more than 1 is a pool. Same output.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; more than 1 is a pool. Same output.")] = 1,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster: auto, HOST:PORT.")] = None,
     device: Annotated[str, typer.Option(help="Of the networks: cpu or cuda:0.")] = "cpu",
     gpus_per_actor: Annotated[
@@ -42,13 +42,13 @@ def emilia(
         typer.Option(help="Share of a GPU of a Ray actor: 0.25 for each step with networks, or STEP=SHARE ..."),
     ] = None,
     stages: Annotated[str, typer.Option(help="':segment' stops there, 'transcribe:' goes on, ':' is all.")] = ":",
-    time_limit: Annotated[float | None, typer.Option(help="Begin no more units after so many s.")] = None,
+    time_limit: Annotated[float | None, typer.Option(min=0, help="Begin no more units after so many s.")] = None,
     work: Annotated[str | None, typer.Option(help="Folder for what is kept on disk meanwhile.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what other settings left in OUT.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Print units, time, cost and disk; run nothing.")] = False,
-    price: Annotated[float, typer.Option(help="Of a worker for an hour, for --plan.")] = 0.0,
-    cluster_gpus: Annotated[float, typer.Option(help="GPUs of the cluster, for --plan.")] = 0.0,
-    gpu_price: Annotated[float, typer.Option(help="Of one for an hour, for --plan.")] = 0.0,
+    price: Annotated[float, typer.Option(min=0, help="Of a worker for an hour, for --plan.")] = 0.0,
+    cluster_gpus: Annotated[float, typer.Option(min=0, help="GPUs of the cluster, for --plan.")] = 0.0,
+    gpu_price: Annotated[float, typer.Option(min=0, help="Of one for an hour, for --plan.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make training data of recordings in the wild: find speech and speakers, cut, transcribe, rate, filter.

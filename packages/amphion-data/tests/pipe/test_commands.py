@@ -54,6 +54,12 @@ def test_settings_come_from_a_file_and_faults_are_all_named(run, folder, tmp_pat
     assert "STAGE.KEY=VALUE" in str(error)
 
 
+@pytest.mark.parametrize("option", [("--workers", 0), ("--price", -1), ("--time-limit", -1), ("--gpu-price", -1)])
+def test_numbers_below_what_makes_sense_are_refused(run, folder, tmp_path, option):
+    done = run("emilia", folder, tmp_path / "out", *CHEAP, *option)
+    assert done.exit_code == 2 and option[0] in done.output and not (tmp_path / "out").exists()
+
+
 def test_a_plan_counts_actors_and_what_each_step_takes(run, folder, tmp_path):
     options = ("--engine", "ray", "--device", "cuda:0", "--plan", "--json", "--transcribe", "faster-whisper")
     few = run("emilia", folder, tmp_path / "out", *CHEAP, *options, "--gpus-per-actor", "0.5")

@@ -54,9 +54,19 @@ class Store(abc.ABC):
     def remove(self, name: str) -> None:
         """Remove a file; it is no error where there is none."""
 
-    @abc.abstractmethod
     def names(self, folder: str = "") -> list[str]:
         """Names of all files below a folder, sorted by code point, unfinished ones left out."""
+        return sorted(name for name in self._found(folder) if TEMPORARY not in name)
+
+    def sweep(self, folder: str) -> None:
+        """Remove the unfinished files below a folder; no one may be writing there."""
+        for name in self._found(folder):
+            if TEMPORARY in name:
+                self.remove(name)
+
+    @abc.abstractmethod
+    def _found(self, folder: str) -> list[str]:
+        """Names of all files below a folder, unfinished ones too; empty where there is no such folder."""
 
     @abc.abstractmethod
     def stamp(self, name: str) -> str:
@@ -130,13 +140,12 @@ class LocalStore(Store):
         """See `Store.remove`."""
         self._place(name).unlink(missing_ok=True)
 
-    def names(self, folder: str = "") -> list[str]:
-        """See `Store.names`."""
+    def _found(self, folder: str) -> list[str]:
         found = []
         for place, _, files in os.walk(self._place(folder) if folder else self.root, followlinks=True):
             below = Path(place).relative_to(self.root).as_posix()
-            found += [name if below == "." else f"{below}/{name}" for name in files if TEMPORARY not in name]
-        return sorted(found)
+            found += [name if below == "." else f"{below}/{name}" for name in files]
+        return found
 
     def stamp(self, name: str) -> str:
         """See `Store.stamp`: size and checksums of samples."""
@@ -219,12 +228,16 @@ class FsspecStore(Store):
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(self._place(name))
 
-    def names(self, folder: str = "") -> list[str]:
-        """See `Store.names`."""
+    def sweep(self, folder: str) -> None:
+        """See `Store.sweep`."""
+        if self.protocol not in _WHOLE_PUTS:
+            super().sweep(folder)
+
+    def _found(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
         start = len(self._root.rstrip("/")) + 1
         found = self._files.find(self._place(folder) if folder else self._root)
-        return sorted(path[start:] for path in found if TEMPORARY not in path)
+        return [path[start:] for path in found]
 
     def stamp(self, name: str) -> str:
         """See `Store.stamp`: what the store says of the file."""

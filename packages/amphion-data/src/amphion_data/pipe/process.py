@@ -162,7 +162,8 @@ class Pipeline:
             with tally.timed("separate"):
                 sound = standardise(path, work, source_hash(name), self.settings.sample_rate, separator)
         except AudioError as error:
-            return Drop(name, name, error.reason, str(error), "standardise")
+            # Where the recording lies, or its copy of an object store, must not decide on the bytes of the output.
+            return Drop(name, name, error.reason, str(error).replace(str(path), name), "standardise")
         tally.funnel["decoded"] += sound.duration
         if clean := getattr(separator, "clean_seconds", 0.0):
             tally.funnel["clean"] += clean

@@ -30,6 +30,8 @@ __all__ = ["PipeReport", "run_pipe", "status"]
 log = logging.getLogger(__name__)
 
 _PLAN = "plan.json"
+_WRITTEN = ("units", "shards", "times", "tries", "leases", "failures", FOLDER)
+"""Folders that are written under a lease; the files beside them are not, so another driver may be at them."""
 
 
 def run_pipe(
@@ -71,7 +73,8 @@ def run_pipe(
     Raises:
         FileNotFoundError: there is no recording.
         ValueError: the output was made with other settings, or what `stages` begins with is not there.
-        SetupError: a part is unknown, or a package or weights that it needs are not here.
+        LookupError: no installed package has a part that the settings name.
+        SetupError: a package or weights that a part needs are not here.
         WorkFailedError: some units could not be finished; says which and why. The others are.
     """
     settings = settings or PipeSettings()
@@ -83,6 +86,8 @@ def run_pipe(
     plan = plan_units(folder, settings)
     marks = SegmentMarks(store)
     before = _read_plan(store)
+    if before is not None and not _begun(store):
+        before = None  # a run that failed before its first unit, of an option or of weights, binds no one
     if before is not None and not overwrite:
         _check_same(store, before, settings)
     if part == "second":
@@ -100,6 +105,7 @@ def run_pipe(
     left = [unit for unit in plan.units if _key(unit, part) not in done]
     if left:
         raise WorkFailedError(_why_left(left, failed, time_limit))
+    _sweep(store)
     marks.forget_others({unit.segments: unit for unit in plan.units})
     if part == "first":
         return segments_report(store, marks, plan, time.monotonic() - began)
@@ -207,6 +213,18 @@ def _check_same(store: Store, before: Mapping[str, Any], settings: PipeSettings)
         )
 
 
+def _begun(store: Store) -> bool:
+    """Whether anything was made in an output, or someone is about to."""
+    return any(store.names(folder) for folder in ("units", FOLDER, "leases"))
+
+
+def _sweep(store: Store) -> None:
+    """Remove what killed processes have left half written, unless another driver is at work."""
+    if not store.names("leases"):
+        for folder in _WRITTEN:
+            store.sweep(folder)
+
+
 def _write_plan(store: Store, plan: Plan, folder: str, settings: PipeSettings, *, only_segments: bool) -> None:
     facts = {
         "asked": json.loads(fingerprint(settings)),
@@ -254,7 +272,7 @@ def _note(outcome: Outcome[Unit], key: str, store: Store, failed: dict[str, str]
     failed[key] = outcome.error
     facts = {"number": unit.number, "error": outcome.error, "sources": [source.name for source in unit.sources]}
     store.write(f"failures/{key}.json", json.dumps(facts, ensure_ascii=False, indent=1).encode())
-    log.error("unit %d failed %d times: %s", unit.number, outcome.attempts, outcome.error)
+    log.error("%s failed %d times: %s", unit, outcome.attempts, outcome.error)
 
 
 def _why_left(left: Sequence[Unit], failed: Mapping[str, str], time_limit: float | None) -> str:

@@ -118,7 +118,7 @@ def standardise(path: Path, work: Path, name: str, sample_rate: int, separator: 
         to_high, to_low = _Writer(high_file, rate, sample_rate), _Writer(low_file, rate, RATE)
         for block in mono:
             if not np.isfinite(block).all():
-                raise audio.AudioError(f"{path.name} holds samples that are NaN or infinite", "not_finite")
+                raise audio.AudioError(f"{path} holds samples that are NaN or infinite", "not_finite")
             peak = max(peak, to_high.add(block))
             to_low.add(block)
         peak = max(peak, to_high.end())
@@ -155,7 +155,7 @@ def blocks_of(path: Path) -> Iterator[Wav]:
             try:
                 block = file.read(size, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
-                raise audio.AudioError(f"{path.name} can't be decoded to its end: {error}", "corrupt_audio") from None
+                raise audio.AudioError(f"{path} can't be decoded to its end: {error}", "corrupt_audio") from None
             if not len(block):
                 return
             yield np.ascontiguousarray(block.T)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amphion_core import registry
@@ -31,6 +32,7 @@ __all__ = [
     "Scorer",
     "Separator",
     "Transcript",
+    "check_parts",
     "find_stage",
 ]
 
@@ -147,6 +149,29 @@ class Scorer(Protocol):
         ...
 
 
+def check_parts(parts: Mapping[str, str], options: Iterable[str]) -> None:
+    """Refuse names of parts that no installed package has, before anything is begun.
+
+    Args:
+        parts: the name of the one that is chosen for each kind.
+        options: names of the parts that options are given for.
+
+    Raises:
+        LookupError: one is not known; names those there are.
+    """
+    known = registry.names("stages")
+    for kind, name in parts.items():
+        if f"{kind}-{name}" not in known:
+            there = ", ".join(point.partition("-")[2] for point in known if point.startswith(f"{kind}-"))
+            raise LookupError(f"no part named {name!r} for the stage {kind}; there are: {there or 'none'}")
+    names = sorted({point.partition("-")[2] for point in known} - {"none"})
+    for name in options:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise LookupError(f"options for {name!r}, but no part has that name{hint} (known: {', '.join(names)})")
+
+
 def find_stage(kind: str, name: str, options: Mapping[str, Any], device: str = "cpu") -> Any:
     """Make a part.
 
@@ -161,8 +186,5 @@ def find_stage(kind: str, name: str, options: Mapping[str, Any], device: str = "
         MissingExtraError: a package that it needs is not installed.
         FileNotFoundError: its weights are not here.
     """
-    known = registry.names("stages")
-    if f"{kind}-{name}" not in known:
-        there = ", ".join(point.partition("-")[2] for point in known if point.startswith(f"{kind}-"))
-        raise LookupError(f"no part named {name!r} for the stage {kind}; there are: {there or 'none'}")
+    check_parts({kind: name}, ())
     return registry.find("stages", f"{kind}-{name}")(options, device)

@@ -13,6 +13,7 @@ from amphion_core.data import Drop
 from amphion_data.engines import Store, open_store
 from amphion_data.files import AUDIO_SUFFIXES, is_hidden
 from amphion_data.pipe.settings import PipeSettings
+from amphion_data.pipe.stages import check_parts
 from amphion_data.pipe.transcription import text_names
 
 __all__ = ["VIDEO_SUFFIXES", "Source", "Unit", "WorkFailedError", "fingerprint", "plan_units"]
@@ -68,6 +69,11 @@ class Unit:
         """Audio that goes in, s."""
         return sum(source.seconds for source in self.sources)
 
+    def __str__(self) -> str:
+        """For messages; a unit may hold hundreds of recordings."""
+        more = f" and {len(self.sources) - 1} more" if len(self.sources) > 1 else ""
+        return f"unit {self.number + 1} ({self.sources[0].name}{more})"
+
     @property
     def shard(self) -> str:
         """Name of its shard in the output."""
@@ -122,7 +128,12 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
 
     Raises:
         FileNotFoundError: there is no recording; says what there is instead.
+        LookupError: no installed package has a part that the settings name.
     """
+    from amphion_data.pipe.embedding import choose_embedder
+
+    chosen = settings.updated(embed=choose_embedder(settings.embed)).stages()
+    check_parts(chosen, settings.options)
     store = open_store(folder)
     if "://" not in str(folder) and not Path(folder).is_dir():
         raise FileNotFoundError(f"no folder at {folder}; give the folder that holds the recordings")
