@@ -212,10 +212,14 @@ def _read_file(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except Exception as error:
-        whole = zipfile.is_zipfile(path)
-        reason = "it holds more than tensors and would run code when read" if whole else "it is cut or no torch file"
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} was refused: {reason} ({first})") from None
+        # Not in torch's words: they advise to read it all the same.
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked or zipfile.is_zipfile(path):
+            code = f" ({asked[1]})" if asked else ""
+            reason = f"it holds more than tensors and would run code when read{code}; ask for one with weights alone"
+        else:
+            reason = "it is cut, or no torch file; fetch it again"
+        raise ValueError(f"{path} was refused: {reason}") from None
 
 
 def _state_dict(content: Any, nest: str | None, path: Path) -> dict[str, Tensor]:
