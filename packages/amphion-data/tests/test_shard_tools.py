@@ -1,7 +1,17 @@
+import io
+import shutil
+import struct
+import tarfile
+import zlib
+from functools import partial
+
 import numpy as np
 import pytest
 import soundfile
 
+from amphion_core.audio import encode
+from amphion_core.data import Record, write_shards
+from amphion_core.data.index import Index, index_path, probe
 from amphion_data.checking import check_folder
 from amphion_data.extracting import extract
 from amphion_data.prepare import prepare
@@ -81,4 +91,105 @@ def test_extracting_the_stored_format_copies_its_bytes(shards, tmp_path):
 def test_an_unknown_format_is_refused_before_anything_is_written(shards, tmp_path):
     with pytest.raises(ValueError, match="no audio format named 'tape'"):
         list(extract(shards, tmp_path / "files", format="tape"))
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_fault_names_the_split_since_all_have_shards_of_one_name(shards):
+    tar = shards / "valid" / "shard-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:2000])
+    faults = check_folder(shards, workers=1).faults
+    assert faults
+    assert all(fault.startswith("valid/shard-000000.tar: ") for fault in faults)
+
+
+def test_what_was_planted_is_named_whether_the_index_is_there_or_not(shards):
+    tar = shards / "train" / "shard-000000.tar"
+    with tarfile.open(tar, "a") as members:
+        members.addfile(tarfile.TarInfo("../x.pkl"))
+    with_index = check_folder(shards, workers=1).faults
+    index_path(tar).unlink()
+    for faults in (with_index, check_folder(shards, workers=1).faults):
+        assert len(faults) == 2
+        assert "../x.pkl" in faults[1]
+
+
+@pytest.mark.parametrize("place", ["name", "size"])
+def test_a_destroyed_header_is_a_fault_though_the_index_reads_past_it(shards, place):
+    tar = shards / "train" / "shard-000000.tar"
+    content = bytearray(tar.read_bytes())
+    with tarfile.open(tar) as members:
+        header = members.getmembers()[3].offset
+    content[header + (3 if place == "name" else 130)] ^= 65
+    tar.write_bytes(content)
+    _index_anew(tar)
+    faults = check_folder(shards, workers=1).faults
+    assert faults
+    assert all(fault.startswith("train/shard-000000.tar: ") and "header" in fault for fault in faults)
+
+
+def _index_anew(tar):
+    """Agree with the tar as it is now, as where the damage lies outside of what the index samples."""
+    index = index_path(tar)
+    data = index.read_bytes()
+    noted = Index.load(index).head["probe"]
+    changed = data[16:].replace(noted.encode(), probe(tar).encode())
+    index.write_bytes(
+        data[:12] + struct.pack("<I", zlib.crc32(changed, struct.unpack_from("<I", data, 8)[0])) + changed
+    )
+
+
+def test_an_index_that_is_gone_is_a_fault_and_is_not_made_anew(shards):
+    index_path(shards / "train" / "shard-000001.tar").unlink()
+    for _ in range(2):
+        (fault,) = check_folder(shards, workers=1).faults
+        assert fault.startswith("train/shard-000001.tar: its index")
+
+
+def test_a_shard_that_nobody_wrote_is_a_fault(shards):
+    shutil.copy(shards / "train" / "shard-000000.tar", shards / "train" / "shard-000009.tar")
+    (fault,) = check_folder(shards, workers=1).faults
+    assert fault.startswith("train/shard-000009.tar: it is none of the 2 shards that were written")
+
+
+def test_a_split_that_is_gone_is_a_fault(shards):
+    shutil.rmtree(shards / "valid")
+    (fault,) = check_folder(shards, workers=1).faults
+    assert "valid: 3 rows were written, 0 are there" in fault
+
+
+def test_an_array_that_holds_objects_is_a_fault_and_is_not_run(tmp_path, tone):
+    planted = tmp_path / "planted"
+
+    class Planted:
+        def __reduce__(self):
+            return (planted.touch, ())
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([Planted()], dtype=object), allow_pickle=True)
+    fields = {"wav": encode(tone(0.5), 16_000, "wav"), "f0.npy": buffer.getvalue()}
+    write_shards([{"id": "a"}], partial(_record, fields), tmp_path / "out", progress=False)
+    (fault,) = check_folder(tmp_path / "out", workers=1).faults
+    assert fault.startswith("shard-000000.tar: a: ")
+    assert not planted.exists()
+
+
+def _record(fields, row):
+    return Record(row["id"], fields)
+
+
+def test_a_row_that_cannot_be_extracted_is_named(shards, tmp_path):
+    tar = shards / "train" / "shard-000000.tar"
+    content = bytearray(tar.read_bytes())
+    with tarfile.open(tar) as members:
+        second = members.getmembers()[2]
+    content[second.offset_data + second.size // 2] ^= 255
+    tar.write_bytes(content)
+    _index_anew(tar)
+    with pytest.raises(ValueError, match=f"row 1 .{second.name.removesuffix('.flac')}"):
+        list(extract(shards / "train", tmp_path / "files"))
+
+
+def test_a_limit_that_asks_for_nothing_is_refused(shards, tmp_path):
+    with pytest.raises(ValueError, match="limit must be at least 1, got 0"):
+        list(extract(shards, tmp_path / "files", limit=0))
     assert not (tmp_path / "files").exists()

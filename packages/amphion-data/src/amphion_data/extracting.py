@@ -36,13 +36,15 @@ def extract(
 
     Raises:
         FileNotFoundError: there are no shards.
-        ValueError: the format is not known, or two rows have one id.
+        ValueError: the format is not known, the limit is below 1, two rows have one id, or audio can't be decoded.
     """
     from amphion_core.audio import FORMATS, encode, load
 
     chosen: Any = format
     if format not in FORMATS:
         raise ValueError(f"no audio format named {format!r}; there are: {', '.join(FORMATS)}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
     out = Path(out)
     parts = open_parts(source)
     out.mkdir(parents=True, exist_ok=True)
@@ -60,7 +62,11 @@ def extract(
             path = out / f"{name}.{format}"
             fields = shards[number].fields
             stored = next(name for name in AUDIO_FIELDS if name in fields)
-            data = fields[stored] if stored == format else encode(*load(fields[stored], mono=False), chosen)
+            try:
+                data = fields[stored] if stored == format else encode(*load(fields[stored], mono=False), chosen)
+            except ValueError as error:
+                tar, _ = shards.places(number)
+                raise ValueError(f"row {number} ({row.id}) of {tar}: {error}") from None
             with atomic_writer(path) as file:
                 file.write(data)
             if text and row.text is not None:
