@@ -68,9 +68,9 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
     (tmp_path / "old.pth").write_bytes(pickle.dumps({"a": Bomb()}))
     torch.save({"a": Bomb()}, tmp_path / "new.pt")
     for name in ("old.pth", "new.pt"):
-        with pytest.raises(ValueError, match="was refused: it holds more than tensors") as refused:
+        with pytest.raises(ValueError, match=r"was refused: it .*holds more than tensors") as refused:
             read_checkpoint(tmp_path / name)
-        assert "mkdir" in str(refused.value) and "weights_only" not in str(refused.value)
+        assert ("mkdir" in str(refused.value)) == (name == "new.pt") and "weights_only" not in str(refused.value)
     assert not (tmp_path / "ran").exists()
 
 

@@ -217,6 +217,8 @@ def _read_file(path: Path) -> Any:
         if asked or zipfile.is_zipfile(path):
             code = f" ({asked[1]})" if asked else ""
             reason = f"it holds more than tensors and would run code when read{code}; ask for one with weights alone"
+        elif path.read_bytes()[:1] == b"\x80":
+            reason = "it is a pickle that holds more than tensors, or was cut; ask for one with weights alone"
         else:
             reason = "it is cut, or no torch file; fetch it again"
         raise ValueError(f"{path} was refused: {reason}") from None
