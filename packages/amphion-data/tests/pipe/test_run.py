@@ -222,6 +222,12 @@ def test_an_unknown_part_is_named_with_those_there_are(recordings, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_format_that_cannot_hold_the_rate_is_refused_before_any_work(recordings, tmp_path, cheap):
+    with pytest.raises(ValueError, match=r"opus can't hold 44100 Hz, only .* 48000 Hz; change one of them"):
+        run_pipe(recordings, tmp_path / "out", cheap(format="opus", sample_rate=44_100))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_that_could_not_begin_binds_no_later_one_to_its_settings(recordings, tmp_path, cheap):
     with pytest.raises(SetupError, match="uvr"):
         run_pipe(recordings, tmp_path / "out", cheap(separate="uvr"))

@@ -129,11 +129,13 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
     Raises:
         FileNotFoundError: there is no recording; says what there is instead.
         LookupError: no installed package has a part that the settings name.
+        ValueError: the format of the output can't hold its rate.
     """
     from amphion_data.pipe.embedding import choose_embedder
 
     chosen = settings.updated(embed=choose_embedder(settings.embed)).stages()
     check_parts(chosen, settings.options)
+    _check_rate(settings)
     store = open_store(folder)
     if "://" not in str(folder) and not Path(folder).is_dir():
         raise FileNotFoundError(f"no folder at {folder}; give the folder that holds the recordings")
@@ -164,6 +166,18 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
         group.append(source)
     plan.units.append(_unit(len(plan.units), group, asked, texts))
     return plan
+
+
+def _check_rate(settings: PipeSettings) -> None:
+    """Encode a moment of silence: what can't be written is said before days of work and not by each unit after them."""
+    import numpy as np
+
+    from amphion_core import audio
+
+    try:
+        audio.encode(np.zeros(settings.sample_rate // 10, np.float32), settings.sample_rate, settings.format)
+    except ValueError as error:
+        raise ValueError(f"sample_rate and format: {str(error).partition(';')[0]}; change one of them") from None
 
 
 def _texts(
