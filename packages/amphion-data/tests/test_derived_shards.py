@@ -156,6 +156,13 @@ def test_settings_that_do_not_exist_are_refused(make_set, tmp_path, change):
         repack(make_set("one", ["a"]), tmp_path / "out", **change, **QUIET)
 
 
+@pytest.mark.parametrize("change", [{"per_shard": 0}, {"workers": -3}, {"workers": 0}])
+def test_numbers_below_one_are_refused_before_anything_is_written(make_set, tmp_path, change):
+    with pytest.raises(ValueError, match="must be at least 1"):
+        repack(make_set("one", ["a"]), tmp_path / "out", **{**QUIET, **change})
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_holds_something_else_is_kept_unless_told_otherwise(make_set, tmp_path):
     source, out = make_set("one", list("abcde")), tmp_path / "out"
     filter_shards(source, out, "duration > 0.3", **QUIET)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from amphion_core import audio
+from amphion_core.atomic import TEMPORARY
 from amphion_core.data import Record, ShardSet, read_drops, write_shards
 from amphion_core.testing.files import digests
 from amphion_core.testing.kill import run_killed_at
@@ -195,6 +196,15 @@ def test_any_number_of_workers_writes_the_same_files(make_set, tmp_path):
     export(source, tmp_path / "one", LAYOUTS["lhotse"], per_file=1, workers=1)
     export(source, tmp_path / "two", LAYOUTS["lhotse"], per_file=1, workers=2)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_run_that_was_killed_before_its_first_mark_is_begun_again(make_set, tmp_path):
+    source, out = make_set(), tmp_path / "out"
+    run_export(source, tmp_path / "whole", "lhotse")
+    (out / "export").mkdir(parents=True)
+    (out / "export" / f"{TEMPORARY}report.json-1").write_bytes(b"{")
+    run_export(source, out, "lhotse")
+    assert digests(out) == digests(tmp_path / "whole")
 
 
 def run_export(source, out, layout):

@@ -43,6 +43,11 @@ def test_a_corpus_without_training_rows_is_an_error_that_says_why():
         assign_splits("c", ["a", "a"], valid=0, test=2)
 
 
+def test_shares_that_leave_nothing_to_train_on_are_refused():
+    with pytest.raises(ValueError, match=r"valid=0\.5 and test=0\.5 leave nothing"):
+        assign_splits("c", [f"u{i}" for i in range(100)], valid=0.5, test=0.5)
+
+
 @pytest.mark.parametrize("size", [-0.1, 1.5])
 def test_sizes_that_are_neither_share_nor_number_are_refused(size):
     with pytest.raises(ValueError, match="share from 0 to below 1, or a whole number"):

@@ -83,9 +83,7 @@ def _check_index(tar: Path, name: str) -> str:
     except FileNotFoundError:
         if tar.name not in _listed(tar.parent):
             return ""
-        return (
-            f"{name}: its index {name}.idx is missing, and with it the checksums; copy it again, or write the set again"
-        )
+        return f"{name}: its index {tar.name}.idx is missing, and with it the checksums; copy it again"
     except IndexFileError as error:
         return str(error)
     if noted == probe(tar):

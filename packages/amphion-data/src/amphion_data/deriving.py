@@ -24,7 +24,7 @@ from amphion_data.pointers import Copier, Pointers
 from amphion_data.splits import SPLITS
 from amphion_data.statistics import Statistics, count_shards
 
-__all__ = ["Derivation", "DeriveReport", "Source", "derive", "open_sources", "refuse_inside"]
+__all__ = ["Derivation", "DeriveReport", "Source", "derive", "open_sources", "refuse_below_one", "refuse_inside"]
 
 _MARK = "made.json"
 _UNKNOWN = "not stated"
@@ -167,9 +167,10 @@ def derive(
         progress: whether to show a progress bar on stderr.
 
     Raises:
-        ValueError: no row is left, the folder lies in a source or holds something else.
+        ValueError: no row is left, the folder lies in a source or holds something else, or a number is below 1.
         amphion_core.locking.LockedError: another process writes into the folder.
     """
+    refuse_below_one(per_shard=per_shard, workers=workers)
     out = Path(out)
     refuse_inside(out, sources)
     if not any(map(len, plan.parts.values())):
@@ -256,6 +257,17 @@ def refuse_inside(out: Path, sources: Sequence[Source]) -> None:
         other = source.path.resolve()
         if place.is_relative_to(other) or other.is_relative_to(place):
             raise ValueError(f"{out} and the source {source.path} lie in one another; choose another folder")
+
+
+def refuse_below_one(**numbers: int | None) -> None:
+    """Refuse numbers of rows or processes before anything is written.
+
+    Raises:
+        ValueError: names the number.
+    """
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
 
 
 def _told(sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from amphion_core.atomic import atomic_writer, remove_temporaries
 from amphion_core.data import Drop, ShardSet, write_drops
 from amphion_core.data.index import probe
 from amphion_core.locking import file_lock
-from amphion_data.deriving import Source, open_sources, refuse_inside
+from amphion_data.deriving import Source, open_sources, refuse_below_one, refuse_inside
 from amphion_data.engines.engine import Step, make_engine
 from amphion_data.pointers import Pointer, Pointers
 
@@ -125,8 +125,7 @@ def export(
     """
     import numpy as np
 
-    if per_file < 1:
-        raise ValueError(f"per_file must be at least 1, got {per_file}")
+    refuse_below_one(per_file=per_file, workers=workers)
     out = Path(out)
     (opened,) = open_sources([source])
     refuse_inside(out, [opened])
@@ -213,6 +212,10 @@ def _begin(out: Path, asked: Mapping[str, Any], overwrite: bool) -> None:
     """Refuse a folder that holds something else; unfold what an earlier run folded up."""
     mark = out / _MARK
     before: dict[str, Any] | None = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None
+    if mark.parent.is_dir():  # a run that was killed before its first mark leaves the folder alone behind
+        remove_temporaries(mark.parent)
+        if not any(mark.parent.iterdir()):
+            mark.parent.rmdir()
     there = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
     same = before is not None and before["asked"] == asked
     if there and not same and not overwrite:

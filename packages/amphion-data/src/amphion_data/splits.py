@@ -58,11 +58,13 @@ def assign_splits(corpus: str, units: Sequence[str], *, valid: float, test: floa
         (N) names of splits.
 
     Raises:
-        ValueError: a share or number is negative or no whole number, or numbers leave nothing to train on.
+        ValueError: a share or number is negative or no whole number, or they leave nothing to train on.
     """
     for name, size in (("valid", valid), ("test", test)):
         if size < 0 or (size >= 1 and size != int(size)):
             raise ValueError(f"{name} is a share from 0 to below 1, or a whole number of rows; got {size}")
+    if max(valid, test) < 1 <= valid + test:
+        raise ValueError(f"valid={valid} and test={test} leave nothing to train on; together they must be below 1")
     counts = Counter(units)
     order = sorted((split_fraction(corpus, unit), unit, count) for unit, count in counts.items())
     tests = _head(order, test, 0.0)
