@@ -41,6 +41,21 @@ def test_what_the_pipeline_wrote_is_one_set(tmp_path):
     assert keys(tmp_path / "talks") == {"talks": ["a", "b"]}
 
 
+def test_tars_of_others_are_found_in_folders_of_languages(tmp_path):
+    for name in ("train/EN", "train/DE", "test/EN"):
+        make(tmp_path / "whole" / name, name.replace("/", "-"))
+        (tmp_path / "whole" / name / "shards.json").unlink()
+    assert keys(tmp_path / "whole") == {"train": ["train-DE", "train-EN"], "test": ["test-EN"]}
+    assert keys(tmp_path / "whole" / "train") == {"train": ["train-DE", "train-EN"]}
+
+
+def test_sets_side_by_side_are_not_taken_for_one(tmp_path):
+    make(tmp_path / "one", "a")
+    make(tmp_path / "two", "b")
+    with pytest.raises(FileNotFoundError, match="holds one/, two/"):
+        open_parts(tmp_path)
+
+
 def test_a_folder_without_shards_says_what_it_holds(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(FileNotFoundError, match=r"or its train, valid, test, shards; .*notes\.txt"):

@@ -20,7 +20,8 @@ _SHARDS = "shards"
 def open_parts(source: str | Path) -> dict[str, ShardSet]:
     """The sets of shards below a folder: those of `train`, `valid` and `test`, or the folder itself under its name.
 
-    What `emilia` wrote has its shards in `shards`; that is one set, under the name of the folder.
+    What `emilia` wrote has its shards in `shards`; that is one set, under the name of the folder. So are tars of others
+    in folders of their own, such as those of Emilia by language, also below `train`, `valid` and `test`.
 
     Raises:
         FileNotFoundError: there are no shards.
@@ -28,13 +29,19 @@ def open_parts(source: str | Path) -> dict[str, ShardSet]:
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"no folder or file {source}")
-    parts = {split: source / split for split in SPLITS if any((source / split).glob("*.tar"))}
+    parts = {split: source / split for split in SPLITS if _tars_in(source / split)}
     if not parts and source.is_dir() and not any(source.glob("*.tar")):
-        if not any((source / _SHARDS).glob("*.tar")):
+        if any((source / _SHARDS).glob("*.tar")):
+            parts = {source.name: source / _SHARDS}
+        elif not _tars_in(source):
             where = ", ".join(SPLITS)
             raise FileNotFoundError(f"no shards (*.tar) in {source} or its {where}, {_SHARDS}; {first_entries(source)}")
-        parts = {source.name: source / _SHARDS}
     return {name: ShardSet.open(path) for name, path in (parts or {source.name: source}).items()}
+
+
+def _tars_in(folder: Path) -> bool:
+    """Whether there are tars in a folder, or tars of others in its folders; sets of ours are opened one at a time."""
+    return any(folder.glob("*.tar")) or any(not (tar.parent / "shards.json").exists() for tar in folder.glob("*/*.tar"))
 
 
 def iter_rows(source: str | Path, split: str | None = None) -> Iterator[Utterance]:
