@@ -143,6 +143,20 @@ def test_a_set_is_filtered_by_numbers_of_its_index_and_by_fields_of_its_rows(fol
         shards.where("dnsmis > 3")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("  ", "the condition is empty"), ("(" * 3000 + "duration > 3" + ")" * 3000, r"^.{,260}nested")],
+)
+def test_an_empty_and_a_very_long_condition_are_refused_in_few_words(text, words):
+    with pytest.raises(ExpressionError, match=words):
+        Expression(text)
+
+
+def test_a_text_without_quotes_is_a_column_that_is_not_there_and_the_message_says_so():
+    with pytest.raises(LookupError, match=r"no row has a value of ann; .*a text stands in quotes"):
+        Expression("speaker == ann").mask({"speaker": ["ann", "bob"]})
+
+
 def test_a_recipe_takes_the_rows_that_meet_its_condition(folder):
     taken = open_source(SourceConfig(path=str(folder), min_duration=4, where="dnsmos > 3.1 or dnsmos is None"))
     assert list(taken.keys) == ["r3", "r4", "r5"]

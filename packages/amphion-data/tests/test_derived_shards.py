@@ -107,6 +107,12 @@ def test_a_filter_by_a_column_of_one_split_only_takes_the_others_as_missing(prep
     assert set(report.kept) == {"train", "valid", "test"}
 
 
+def test_a_column_that_is_not_there_is_answered_with_the_texts_that_are(make_set, tmp_path):
+    source = make_set("one", ["a", "b"], extra=[{"chapter": "c1"}, {"chapter": "c2"}])
+    with pytest.raises(LookupError, match="did you mean chapter"):
+        filter_shards(source, tmp_path / "out", 'chaptr == "c1"', **QUIET)
+
+
 @pytest.mark.parametrize(
     ("where", "error", "words"),
     [

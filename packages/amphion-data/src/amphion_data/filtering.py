@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amphion_core.data import Drop, Expression
+from amphion_core.data import Drop, Expression, ShardSet
 from amphion_core.data.expression import has_values, unknown_columns
 from amphion_core.data.reader import COLUMNS
 from amphion_data.deriving import Derivation, DeriveReport, Source, derive, open_sources
@@ -74,11 +74,19 @@ def _masks(source: Source, expression: Expression) -> dict[str, NDArray[np.bool_
     for name in expression.columns:
         if not any(has_values(part[name]) for part in columns.values()):
             known = {extra for shards in source.parts.values() for extra in shards.extras}
-            raise LookupError(unknown_columns([name], {*COLUMNS, *known}))
+            stated = {extra for shards in source.parts.values() for extra in _stated(shards)}  # texts are in no index
+            raise LookupError(unknown_columns([name], {*COLUMNS, *known, *stated} - {name}))
     return {
         split: expression.mask(columns[split] or {"duration": shards.durations})
         for split, shards in source.parts.items()
     }
+
+
+def _stated(shards: ShardSet) -> Iterator[str]:
+    """Names of the numbers and texts that the first row states besides."""
+    if len(shards):
+        extra = shards.utterance(0).extra
+        yield from (name for name, value in extra.items() if isinstance(value, int | float | str))
 
 
 def _drops(refused: Iterable[Pointers], where: str) -> Iterator[Drop]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Expression", "ExpressionError", "has_values", "unknown_columns"]
 
 _LONGEST = 10_000
+_SHOWN = 200  # characters of a condition in a message
 _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
@@ -104,10 +105,12 @@ class Expression:
         self.text = text.strip()
         if len(self.text) > _LONGEST:
             raise ExpressionError(f"a condition of {len(self.text)} characters; {_LONGEST} are the most")
+        if not self.text:
+            raise ExpressionError("the condition is empty; write one such as 'duration > 3', or True for all rows")
         try:
             self._tree = ast.parse(self.text, mode="eval").body
         except SyntaxError as error:
-            raise ExpressionError(f"{self.text!r}, character {error.offset or 1}: {error.msg}") from None
+            raise ExpressionError(f"{_short(self.text)!r}, character {error.offset or 1}: {error.msg}") from None
         except (RecursionError, MemoryError, ValueError):
             raise ExpressionError("the condition is nested too deeply, or holds a character that it can't") from None
         functions = {id(node.func) for node in ast.walk(self._tree) if isinstance(node, ast.Call)}
@@ -323,11 +326,16 @@ def has_values(column: Sequence[Any] | NDArray[Any]) -> bool:
     return any(value is not None for value in column)
 
 
+def _short(text: str) -> str:
+    """A condition as messages show it; one of thousands of characters would hide what they say."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
+
+
 def unknown_columns(absent: Iterable[str], known: Iterable[str]) -> str:
     """What to say of columns that are not there."""
     names = sorted(set(known))
     near = [close for name in absent for close in difflib.get_close_matches(name, names, 1)]
-    hint = f"; did you mean {', '.join(dict.fromkeys(near))}?" if near else ""
+    hint = f"; did you mean {', '.join(dict.fromkeys(near))}?" if near else "; a text stands in quotes"
     return f"no row has a value of {', '.join(absent)}; there are {', '.join(names) or 'no columns'}{hint}"
 
 
