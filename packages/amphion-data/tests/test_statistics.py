@@ -25,6 +25,18 @@ def test_seconds_add_up_by_speaker_and_language(shards):
     assert found.sample_rates == {16_000: 3}
 
 
+def test_the_card_of_one_set_speaks_of_no_split(shards):
+    card = (shards / "README.md").read_text(encoding="utf-8")
+    assert "All rows are in one set" in card
+    assert "hash" not in card
+
+
+def test_hours_are_stated_to_the_millisecond(shards):
+    stated = count_folder(shards)["train"].to_dict()
+    assert stated["hours"] * 3600 == pytest.approx(3.5, abs=0.0005)
+    assert stated["speakers"]["ann"] * 3600 == pytest.approx(3.0, abs=0.0005)
+
+
 def test_speaking_rate_is_characters_by_seconds(shards):
     assert count_folder(shards)["train"].rates.to_dict()["mean"] == pytest.approx((10 + 5 + 20) / 3, rel=1e-3)
 

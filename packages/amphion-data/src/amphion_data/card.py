@@ -43,7 +43,8 @@ def data_card(
         rates = ", ".join(str(rate) for rate in sorted(part.sample_rates))
         lines.append(f"| {name} | {part.rows} | {part.hours:.3f} | {voices} | {languages} | {rates} |")
     kept = sum(record["kept"].values())
-    lines += ["", record["split_rule"]]
+    held_out = record["settings"]["valid"] or record["settings"]["test"] or list(statistics) != ["train"]
+    lines += ["", record["split_rule"] if held_out else "All rows are in one set; nothing is held out."]
     lines += ["", "## Rows", "", f"{record['rows_in']} in = {kept} kept + {sum(record['dropped'].values())} dropped."]
     for title, counts in (("dropped because", record["dropped"]), ("kept with a note", record["warnings"])):
         if counts:

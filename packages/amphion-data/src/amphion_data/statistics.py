@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Histogram", "Statistics", "count_folder", "count_shards", "report_text"]
 
+_PLACES = 7  # of hours: to the millisecond
+
 
 @dataclass
 class Histogram:
@@ -108,9 +110,9 @@ class Statistics:
         """A JSON object; rows that state no speaker or language count under the empty name."""
         return {
             "rows": self.rows,
-            "hours": round(self.hours, 6),
-            "speakers": {name: round(s / 3600, 6) for name, s in sorted(self.speakers.items())},
-            "languages": {name: round(s / 3600, 6) for name, s in sorted(self.languages.items())},
+            "hours": round(self.hours, _PLACES),
+            "speakers": {name: round(s / 3600, _PLACES) for name, s in sorted(self.speakers.items())},
+            "languages": {name: round(s / 3600, _PLACES) for name, s in sorted(self.languages.items())},
             "sample_rates": {str(rate): count for rate, count in sorted(self.sample_rates.items())},
             **{name: getattr(self, name).to_dict() for name in ("durations", "characters", "rates", "levels")},
         }
