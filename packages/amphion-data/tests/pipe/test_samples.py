@@ -82,16 +82,21 @@ def test_an_empty_recording_travels(tmp_path):
     assert beside == 0 and there.read(0, 0).size == 0
 
 
-def test_the_folder_of_a_unit_goes_with_it_also_where_a_step_fails(tmp_path, speechlike, cheap):
+def test_the_folder_of_a_unit_goes_with_it_also_where_a_step_fails(tmp_path, speechlike, cheap, monkeypatch):
     source, work = tmp_path / "in", tmp_path / "work"
     source.mkdir()
     work.mkdir()
     soundfile.write(source / "talk.wav", speechlike([(1, 5)], 8.0), 16_000)
     run_pipe(source, tmp_path / "out", cheap(), work=str(work))
     assert not list(work.iterdir())
-    (source / "talk.srt").write_text("no times here")
-    with pytest.raises(WorkFailedError, match="no list of start, end and text"):
-        run_pipe(source, tmp_path / "given", cheap(transcribe="given", language="en"), work=str(work))
+
+    def fail(*_):
+        assert list(work.iterdir())
+        raise RuntimeError("the recogniser broke")
+
+    monkeypatch.setattr("amphion_data.pipe.process.Pipeline.finish", fail)
+    with pytest.raises(WorkFailedError, match="the recogniser broke"):
+        run_pipe(source, tmp_path / "broken", cheap(), work=str(work))
     assert not list(work.iterdir())
 
 
