@@ -136,6 +136,16 @@ def tested_extras() -> list[tuple[str, str]]:
     return found
 
 
+_CONVERTER = ("torch>=2.11,<2.15", "transformers>=5.0,<6")
+ONLY_FOR_TESTS = {
+    ("eval", "speaker"): ("--no-deps", "resemblyzer"),  # for its weights; the package itself is not imported
+    ("eval", "faster-whisper"): _CONVERTER,  # a tiny checkpoint is made with it
+    ("data", "asr"): _CONVERTER,
+    ("data", "vad"): ("espeakng-loader>=0.2.4",),
+}
+"""What the tests of an extra need besides it, installed after it was looked at alone."""
+
+
 @nox.session
 @nox.parametrize(
     ("package", "extra"), [nox.param(name, extra, id=f"{name}-{extra}") for name, extra in tested_extras()]
@@ -144,9 +154,9 @@ def extras(session: nox.Session, package: str, extra: str) -> None:
     """One extra alone in its own environment: its tests pass, and what the other extras bring is said to be missing."""
     two_cores(session)
     install(session, package, extra, "pytest>=8", "pytest-timeout>=2.3", PARALLEL)
-    if (package, extra) == ("eval", "speaker"):
-        session.install("--no-deps", "resemblyzer")  # for its weights; the package itself is not imported
     session.run("python", f"{folder(package)}/tests/check_extra.py", extra)
+    if (package, extra) in ONLY_FOR_TESTS:
+        session.install(*ONLY_FOR_TESTS[package, extra])
     cores = [] if extra == "ray" else on_all_cores(session)  # one cluster is enough for a machine
     tests = (f"{folder(package)}/tests", "--extra", extra)
     session.run("pytest", *cores, *tests, *session.posargs, success_codes=[0, 5])  # 5: nothing is marked with it

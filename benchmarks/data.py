@@ -229,7 +229,7 @@ BENCHES = {"prepare": bench_prepare, "overhead": bench_overhead, "manifest": ben
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("benches", nargs="*", default=list(BENCHES), choices=[*BENCHES, []], metavar="BENCH")
+    parser.add_argument("benches", nargs="*", default="all", choices=[*BENCHES, "all"], help="default: all")
     parser.add_argument("--clips", type=int, default=120)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--units", type=int, default=300)
@@ -239,7 +239,8 @@ def main():
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     logging.disable(logging.WARNING)
-    figures = {name: BENCHES[name](options) for name in options.benches}
+    chosen = BENCHES if "all" in options.benches else options.benches
+    figures = {name: BENCHES[name](options) for name in chosen}
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 

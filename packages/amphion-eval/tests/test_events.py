@@ -56,3 +56,14 @@ def test_command_adds_a_point_at_the_step(folders, tmp_path):
     assert result.exit_code == 0, result.output
     (path,) = (tmp_path / "board").iterdir()
     assert b"eval/energy_rmse_db" in records(path)[1] and b"\x10\xac\x02" in records(path)[1]
+
+
+@pytest.mark.extra("report")
+def test_tensorboard_reads_the_curve(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for step, value in ((100, 7.5), (300, 5.25)):
+        write_scalars(tmp_path, {"eval/mcd": value}, step)
+    board = EventAccumulator(str(tmp_path))
+    board.Reload()
+    assert [(point.step, point.value) for point in board.Scalars("eval/mcd")] == [(100, 7.5), (300, 5.25)]

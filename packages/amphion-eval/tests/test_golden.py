@@ -278,7 +278,7 @@ def test_corpus_rates_are_pooled_over_the_english_texts(corpus):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(find_spec("torchcrepe") is None, reason="torchcrepe is an extra")
+@pytest.mark.extra("crepe")
 def test_periodicity_of_a_pair_is_that_of_crepe(clips, periodic):
     sides = (Analysis(*samples(clips, periodic[name]), Settings(crepe="tiny")) for name in ("ref", "test"))
     pair = PairAnalysis(*sides)

@@ -13,6 +13,8 @@ transformers = pytest.importorskip("transformers")
 from amphion_eval.models.clap import WINDOW, load_clap_audio, load_clap_text, windows  # noqa: E402
 from amphion_eval.models.neural_codec import load_neural_codec  # noqa: E402
 
+pytestmark = pytest.mark.extra("embedding")
+
 
 def noise(seconds, rate=48000, seed=0):
     return np.random.default_rng(seed).normal(0, 0.1, int(seconds * rate)).astype(np.float32)

@@ -12,6 +12,8 @@ torch = pytest.importorskip("torch")
 
 from amphion_eval.models import panns, vggish  # noqa: E402
 
+pytestmark = pytest.mark.extra("embedding")
+
 KEYS = json.loads((Path(__file__).parent / "released_keys_sound.json").read_text())
 
 

@@ -6,52 +6,58 @@ import pytest
 
 from amphion_data.pipe.stages import find_stage
 
+
+def stage(extra, *values):
+    return pytest.param(*values, marks=pytest.mark.extra(extra), id=values[1])
+
+
 STAGES = [
-    ("transcribe", "faster-whisper", "faster_whisper", "medium", "faster-whisper.model=FOLDER; or take --transcribe"),
-    ("transcribe", "faster-whisper", "faster_whisper", "nobody/nothing", "faster-whisper.model=FOLDER; or take"),
-    ("transcribe", "whisper", "transformers", "nobody/nothing", "whisper.model=FOLDER; or take --transcribe given"),
-    ("diarise", "pyannote", "pyannote", "nobody/nothing", "pyannote.token=TOKEN, once with a network"),
-    ("separate", "demucs", "demucs", "nothing", "where there is a network, or take"),
+    stage("asr", "transcribe", "faster-whisper", "medium", "faster-whisper.model=FOLDER; or take --transcribe"),
+    stage("asr", "transcribe", "faster-whisper", "nobody/nothing", "faster-whisper.model=FOLDER; or take"),
+    stage(
+        "transformers", "transcribe", "whisper", "nobody/nothing", "whisper.model=FOLDER; or take --transcribe given"
+    ),
+    stage("diarize", "diarise", "pyannote", "nobody/nothing", "pyannote.token=TOKEN, once with a network"),
+    stage("demucs", "separate", "demucs", "nothing", "where there is a network, or take"),
 ]
 
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     """An empty cache, and a hub that is a port of this machine where nobody listens."""
-    from huggingface_hub import constants
+    if find_spec("huggingface_hub"):  # demucs does without
+        from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.mark.parametrize(("kind", "name", "package", "model", "words"), STAGES)
-def test_weights_that_are_absent_are_named_with_what_to_do(offline, kind, name, package, model, words):
-    if find_spec(package) is None or find_spec("huggingface_hub") is None:
-        pytest.skip(f"{package} is not installed")
+@pytest.mark.parametrize(("kind", "name", "model", "words"), STAGES)
+def test_weights_that_are_absent_are_named_with_what_to_do(offline, kind, name, model, words):
     with pytest.raises(FileNotFoundError) as error:
         find_stage(kind, name, {"model": model})
     assert model in str(error.value) and words in str(error.value)
 
 
+@pytest.mark.extra("asr")
 def test_a_name_that_is_no_checkpoint_is_refused_with_those_there_are(offline):
-    pytest.importorskip("faster_whisper")
     with pytest.raises(FileNotFoundError, match=r"'larg'.*large-v3"):
         find_stage("transcribe", "faster-whisper", {"model": "larg"})
 
 
+@pytest.mark.extra("asr")
 def test_a_folder_that_holds_no_checkpoint_is_named(offline, tmp_path):
-    pytest.importorskip("faster_whisper")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"empty.*model\.bin"):
         find_stage("transcribe", "faster-whisper", {"model": str(tmp_path / "empty")})
 
 
+@pytest.mark.extra("transformers")
 def test_without_a_network_nothing_is_tried_when_the_hub_is_told_to_be_offline(offline, monkeypatch):
     from huggingface_hub import constants
 
-    pytest.importorskip("transformers")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE is set"):
         find_stage("transcribe", "whisper", {"model": "nobody/nothing"})

@@ -55,12 +55,12 @@ def test_silero_in_blocks_is_silero_at_once_and_silence_has_none(conversation):
     assert detector.speech([np.zeros(160, np.float32)]) == [] and detector.speech([]) == []
 
 
-@silero_only
+@pytest.mark.extra("vad")
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch.jit.load, inside the package
 def test_silero_finds_what_its_own_package_finds(conversation):
-    torch = pytest.importorskip("torch")
     import silero_vad
+    import torch
 
     from amphion_core.audio import resample
 
