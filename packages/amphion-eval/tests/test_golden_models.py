@@ -11,7 +11,7 @@ from amphion_core import audio
 from amphion_eval.analysis import Analysis, PairAnalysis
 from amphion_eval.levels import loudness
 from amphion_eval.metric import find
-from amphion_eval.models import catalogue
+from amphion_eval.models import catalogue, quality_catalogue
 from amphion_eval.models.clips import at_rate
 
 SPEECHMOS = pytest.mark.extra("mos")
@@ -89,7 +89,7 @@ def test_dnsmos_is_that_of_speechmos(root):
     expected = read(root, "model_values")["dnsmos"]
     names = list(FEW) if root == Path(__file__).parent / "golden" else list(expected)
     clips = [at_16k(root, name) for name in names]
-    three, one = (catalogue.QUALITY[name].load("cpu")(clips) for name in ("dnsmos-p835", "dnsmos-p808"))
+    three, one = (quality_catalogue.QUALITY[name].load("cpu")(clips) for name in ("dnsmos-p835", "dnsmos-p808"))
     for name, ratings, rating in zip(names, three, one, strict=True):
         for key, value in {**ratings, **rating}.items():
             assert value == pytest.approx(expected[name][f"{key}_mos"], abs=1e-2), (name, key)

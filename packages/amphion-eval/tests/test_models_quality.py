@@ -5,7 +5,7 @@ import pytest
 
 from amphion_eval import quality
 from amphion_eval.metric import find
-from amphion_eval.models import catalogue, dnsmos
+from amphion_eval.models import dnsmos, quality_catalogue
 from amphion_eval.models.clips import at_rate, in_groups, usable
 
 RATE = 16000
@@ -75,7 +75,7 @@ def test_mel_levels_lie_within_80_db(noise):
 def test_dnsmos_of_a_clip_is_the_same_in_a_batch_and_falls_with_noise(tone, noise):
     clean = tone(seconds=9.2, gain=0.3).astype(np.float32)
     noisy = clean + noise(9.2, gain=0.5)
-    load = catalogue.QUALITY["dnsmos-p835"].load("cpu")
+    load = quality_catalogue.QUALITY["dnsmos-p835"].load("cpu")
     both = load([clean, noisy, np.zeros(RATE, np.float32)])
     assert both[0] == load([clean])[0] and both[1] == load([noisy])[0]
     assert both[0]["bak"] > both[1]["bak"] + 0.3 and "silent" in both[2].reason
@@ -183,7 +183,7 @@ def test_squim_subjective_takes_pairs_of_any_lengths(keys, noise):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch.jit.load, inside the package
 def test_noise_and_silence_hold_no_speech(noise):
-    batch = catalogue.VOICE_ACTIVITY.load("cpu")
+    batch = quality_catalogue.VOICE_ACTIVITY.load("cpu")
     outputs = batch([noise(1.0), np.zeros(RATE, np.float32), np.zeros(0, np.float32)])
     assert [output["speech_share"] for output in outputs[:2]] == [0.0, 0.0]
     assert outputs[2].reason == "there is no sample"

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from amphion_eval.models import catalogue
+from amphion_eval.models import catalogue, quality_catalogue
 from amphion_eval.models.clips import trimmed
 
 torch = pytest.importorskip("torch")
@@ -247,7 +247,7 @@ def test_unknown_speaker_model_is_refused_with_what_there_is():
 
 
 def test_every_name_is_that_of_its_model_and_identities_differ():
-    models = [*catalogue.SPEAKERS.values(), *catalogue.QUALITY.values()]
-    assert [model.name for model in models] == [*catalogue.SPEAKERS, *catalogue.QUALITY]
+    models = [*catalogue.SPEAKERS.values(), *quality_catalogue.QUALITY.values()]
+    assert [model.name for model in models] == [*catalogue.SPEAKERS, *quality_catalogue.QUALITY]
     trims = [catalogue.SPEAKERS[f"wavlm-large-ecapa{end}"].parameters for end in ("", "-untrimmed")]
     assert trims == [{"trim_db": -40.0}, {}]

@@ -23,7 +23,7 @@ from amphion_eval import (
 )
 from amphion_eval.analysis import PairAnalysis
 from amphion_eval.metric import Metric
-from amphion_eval.models import audio_catalogue, catalogue
+from amphion_eval.models import audio_catalogue, catalogue, quality_catalogue
 from amphion_eval.values import Undefined
 
 __all__ = [
@@ -295,9 +295,9 @@ sim_r = _voice(
 
 
 def _rated(name: str, function: Callable[..., float], model: str, **changes: Any) -> Metric:
-    network = catalogue.QUALITY[model]
+    network = quality_catalogue.QUALITY[model]
     fields = {"unit": "MOS", "needs": "clip_model", "best": "higher", "source": network.source, **changes}
-    models = partial(catalogue.quality_models, name=model)
+    models = partial(quality_catalogue.quality_models, name=model)
     return Metric(name, function, requires=network.requires, models=models, **fields)
 
 

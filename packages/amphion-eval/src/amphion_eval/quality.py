@@ -1,6 +1,6 @@
 """Ratings of speech without a matching reference: what of a network's output is which metric.
 
-Each function takes the mapping that a network of `amphion_eval.models.catalogue` gave for a clip.
+Each function takes the mapping that a network of `amphion_eval.models.quality_catalogue` gave for a clip.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks of voices by name: speaker embeddings, recognisers, quality, voice activity; where their weights are."""
+"""Networks of voices by name: speaker embeddings and recognisers; where their weights are."""
 
 from __future__ import annotations
 
@@ -6,37 +6,27 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from amphion_core.speech.releases import DNSMOS_P835, DNSMOS_P835_PERSONALIZED, GE2E
+from amphion_core.speech.releases import GE2E
 from amphion_core.weights import Weights
 from amphion_eval.model import Batch, Model
 from amphion_eval.settings import Settings
 
 __all__ = [
-    "QUALITY",
     "RECOGNISERS",
     "SPEAKERS",
-    "VOICE_ACTIVITY",
-    "quality_models",
     "recogniser",
     "recogniser_models",
     "speaker",
     "speaker_models",
 ]
 
-_TORCH = (("torch", "amphion-eval[embedding]"),)
 _SPEAKER = (("torch", "amphion-eval[speaker]"),)
 _SPEAKER_TRANSFORMERS = (*_SPEAKER, ("transformers", "amphion-eval[speaker]"))
 _ASR = (("torch", "amphion-eval[asr]"), ("transformers", "amphion-eval[asr]"))
 _FASTER = (("faster_whisper", "amphion-eval[faster-whisper]"),)
-_ONNX = (("onnxruntime", "amphion-eval[mos]"),)
 _TRANSFORMERS_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "pytorch_model*.bin")
 _FASTER_FILES = ("*.json", "*.txt", "model.bin")
 
-_MOS_INSTALL = "pip install 'amphion-eval[mos]'"
-_SPEECHMOS = partial(Weights, "speechmos", package="speechmos", licence="MIT", install=_MOS_INSTALL)
-_P808 = _SPEECHMOS(
-    "dnsmos_models/model_v8.onnx", sha256="9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91"
-)
 _WAVLM_ECAPA = Weights(
     "wavlm-large-ecapa",
     "wavlm_large_finetune.pth",
@@ -55,25 +45,6 @@ _ECAPA = Weights(
     "embedding_model.ckpt",
     repository="speechbrain/spkrec-ecapa-voxceleb",
     licence="Apache-2.0",
-)
-_UTMOS = Weights(
-    "utmos22-strong",
-    "utmos22_strong_step7459_v1.pt",
-    url="https://github.com/tarepan/SpeechMOS/releases/tag/v1.0.0",
-    licence="MIT",
-)
-_SQUIM_STORE = "https://download.pytorch.org/torchaudio/models/"
-_SQUIM_OBJECTIVE = Weights(
-    "squim-objective",
-    "squim_objective_dns2020.pth",
-    url=f"{_SQUIM_STORE}squim_objective_dns2020.pth",
-    licence="CC-BY-4.0",
-)
-_SQUIM_SUBJECTIVE = Weights(
-    "squim-subjective",
-    "squim_subjective_bvcc_daps.pth",
-    url=f"{_SQUIM_STORE}squim_subjective_bvcc_daps.pth",
-    licence="CC-BY-NC-4.0",
 )
 
 
@@ -111,42 +82,6 @@ def _load_xvector(device: str, *, weights: Weights) -> Batch:
     from amphion_eval.models.wavlm_sv import load_xvector
 
     return load_xvector(weights.locate(), device)
-
-
-def _load_p835(device: str, *, personalized: bool) -> Batch:
-    from amphion_eval.models.dnsmos import load
-
-    return load((DNSMOS_P835_PERSONALIZED if personalized else DNSMOS_P835).locate(), device, personalized=personalized)
-
-
-def _load_p808(device: str) -> Batch:
-    from amphion_eval.models.dnsmos import load_p808
-
-    return load_p808(_P808.locate(), device)
-
-
-def _load_utmos(device: str) -> Batch:
-    from amphion_eval.models.utmos import load
-
-    return load(_UTMOS.locate(), device)
-
-
-def _load_squim_objective(device: str) -> Batch:
-    from amphion_eval.models.squim import load_objective
-
-    return load_objective(_SQUIM_OBJECTIVE.locate(), device)
-
-
-def _load_squim_subjective(device: str) -> Batch:
-    from amphion_eval.models.squim import load_subjective
-
-    return load_subjective(_SQUIM_SUBJECTIVE.locate(), device)
-
-
-def _load_silero(device: str) -> Batch:
-    from amphion_eval.models.silero import load
-
-    return load(device)
 
 
 def _load_recogniser(device: str, *, weights: Weights, language: str | None, beam: int, prompt: str | None) -> Batch:
@@ -285,71 +220,6 @@ RECOGNISERS: Mapping[str, Callable[[Settings], Model]] = {
 }
 """By the names that `asr` takes; any recogniser of transformers is one more, by hub id or folder."""
 
-VOICE_ACTIVITY = Model(
-    "silero-vad",
-    _load_silero,
-    requires=(("torch", "amphion-eval[vad]"), ("silero_vad", "amphion-eval[vad]")),
-    licence="MIT",
-    source="Silero team, Silero VAD, 2021 to 2025",
-)
-
-QUALITY: Mapping[str, Model] = {
-    model.name: model
-    for model in (
-        Model(
-            "dnsmos-p835",
-            partial(_load_p835, personalized=False),
-            weights=(DNSMOS_P835,),
-            requires=_ONNX,
-            licence="MIT",
-            source="Reddy et al., 2022, arXiv:2110.01763",
-        ),
-        Model(
-            "dnsmos-p835-personalized",
-            partial(_load_p835, personalized=True),
-            weights=(DNSMOS_P835_PERSONALIZED,),
-            requires=_ONNX,
-            licence="MIT",
-            source="Reddy et al., 2022, arXiv:2110.01763",
-        ),
-        Model(
-            "dnsmos-p808",
-            _load_p808,
-            weights=(_P808,),
-            requires=_ONNX,
-            licence="MIT",
-            source="Reddy et al., 2021, arXiv:2010.15258",
-        ),
-        Model(
-            "utmos22-strong",
-            _load_utmos,
-            weights=(_UTMOS,),
-            requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
-            licence="MIT",
-            source="Saeki et al., 2022, arXiv:2204.02152",
-        ),
-        Model(
-            "squim-objective",
-            _load_squim_objective,
-            weights=(_SQUIM_OBJECTIVE,),
-            requires=(*_TORCH, ("torchaudio", "amphion-eval[embedding]")),
-            licence="CC-BY-4.0",
-            source="Kumar et al., 2023, arXiv:2304.01448",
-        ),
-        Model(
-            "squim-subjective",
-            _load_squim_subjective,
-            takes="pair",
-            weights=(_SQUIM_SUBJECTIVE,),
-            requires=(*_TORCH, ("torchaudio", "amphion-eval[embedding]")),
-            licence="CC-BY-NC-4.0",
-            source="Kumar et al., 2023, arXiv:2304.01448",
-        ),
-        VOICE_ACTIVITY,
-    )
-}
-"""Networks that rate a clip, by name."""
-
 
 def speaker(name: str) -> Model:
     """A network of speaker embeddings.
@@ -397,8 +267,3 @@ def speaker_models(settings: Settings) -> tuple[Model, ...]:
 def recogniser_models(settings: Settings) -> tuple[Model, ...]:
     """The network of the error rates; none where only given transcripts count."""
     return (recogniser(settings.asr, settings),) if settings.asr else ()
-
-
-def quality_models(_: Settings, *, name: str) -> tuple[Model, ...]:
-    """The network of a rating."""
-    return (QUALITY[name],)

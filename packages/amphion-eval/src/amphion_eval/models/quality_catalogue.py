@@ -1,0 +1,148 @@
+"""Networks that rate a clip by name: quality, and voice activity; where their weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from amphion_core.speech.releases import DNSMOS_P835, DNSMOS_P835_PERSONALIZED
+from amphion_core.weights import Weights
+from amphion_eval.model import Batch, Model
+from amphion_eval.settings import Settings
+
+__all__ = ["QUALITY", "VOICE_ACTIVITY", "quality_models"]
+
+_TORCH = (("torch", "amphion-eval[embedding]"),)
+_ONNX = (("onnxruntime", "amphion-eval[mos]"),)
+
+_MOS_INSTALL = "pip install 'amphion-eval[mos]'"
+_SPEECHMOS = partial(Weights, "speechmos", package="speechmos", licence="MIT", install=_MOS_INSTALL)
+_P808 = _SPEECHMOS(
+    "dnsmos_models/model_v8.onnx", sha256="9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91"
+)
+_UTMOS = Weights(
+    "utmos22-strong",
+    "utmos22_strong_step7459_v1.pt",
+    url="https://github.com/tarepan/SpeechMOS/releases/tag/v1.0.0",
+    licence="MIT",
+)
+_SQUIM_STORE = "https://download.pytorch.org/torchaudio/models/"
+_SQUIM_OBJECTIVE = Weights(
+    "squim-objective",
+    "squim_objective_dns2020.pth",
+    url=f"{_SQUIM_STORE}squim_objective_dns2020.pth",
+    licence="CC-BY-4.0",
+)
+_SQUIM_SUBJECTIVE = Weights(
+    "squim-subjective",
+    "squim_subjective_bvcc_daps.pth",
+    url=f"{_SQUIM_STORE}squim_subjective_bvcc_daps.pth",
+    licence="CC-BY-NC-4.0",
+)
+
+
+def _load_p835(device: str, *, personalized: bool) -> Batch:
+    from amphion_eval.models.dnsmos import load
+
+    return load((DNSMOS_P835_PERSONALIZED if personalized else DNSMOS_P835).locate(), device, personalized=personalized)
+
+
+def _load_p808(device: str) -> Batch:
+    from amphion_eval.models.dnsmos import load_p808
+
+    return load_p808(_P808.locate(), device)
+
+
+def _load_utmos(device: str) -> Batch:
+    from amphion_eval.models.utmos import load
+
+    return load(_UTMOS.locate(), device)
+
+
+def _load_squim_objective(device: str) -> Batch:
+    from amphion_eval.models.squim import load_objective
+
+    return load_objective(_SQUIM_OBJECTIVE.locate(), device)
+
+
+def _load_squim_subjective(device: str) -> Batch:
+    from amphion_eval.models.squim import load_subjective
+
+    return load_subjective(_SQUIM_SUBJECTIVE.locate(), device)
+
+
+def _load_silero(device: str) -> Batch:
+    from amphion_eval.models.silero import load
+
+    return load(device)
+
+
+VOICE_ACTIVITY = Model(
+    "silero-vad",
+    _load_silero,
+    requires=(("torch", "amphion-eval[vad]"), ("silero_vad", "amphion-eval[vad]")),
+    licence="MIT",
+    source="Silero team, Silero VAD, 2021 to 2025",
+)
+
+QUALITY: Mapping[str, Model] = {
+    model.name: model
+    for model in (
+        Model(
+            "dnsmos-p835",
+            partial(_load_p835, personalized=False),
+            weights=(DNSMOS_P835,),
+            requires=_ONNX,
+            licence="MIT",
+            source="Reddy et al., 2022, arXiv:2110.01763",
+        ),
+        Model(
+            "dnsmos-p835-personalized",
+            partial(_load_p835, personalized=True),
+            weights=(DNSMOS_P835_PERSONALIZED,),
+            requires=_ONNX,
+            licence="MIT",
+            source="Reddy et al., 2022, arXiv:2110.01763",
+        ),
+        Model(
+            "dnsmos-p808",
+            _load_p808,
+            weights=(_P808,),
+            requires=_ONNX,
+            licence="MIT",
+            source="Reddy et al., 2021, arXiv:2010.15258",
+        ),
+        Model(
+            "utmos22-strong",
+            _load_utmos,
+            weights=(_UTMOS,),
+            requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
+            licence="MIT",
+            source="Saeki et al., 2022, arXiv:2204.02152",
+        ),
+        Model(
+            "squim-objective",
+            _load_squim_objective,
+            weights=(_SQUIM_OBJECTIVE,),
+            requires=(*_TORCH, ("torchaudio", "amphion-eval[embedding]")),
+            licence="CC-BY-4.0",
+            source="Kumar et al., 2023, arXiv:2304.01448",
+        ),
+        Model(
+            "squim-subjective",
+            _load_squim_subjective,
+            takes="pair",
+            weights=(_SQUIM_SUBJECTIVE,),
+            requires=(*_TORCH, ("torchaudio", "amphion-eval[embedding]")),
+            licence="CC-BY-NC-4.0",
+            source="Kumar et al., 2023, arXiv:2304.01448",
+        ),
+        VOICE_ACTIVITY,
+    )
+}
+"""Networks that rate a clip, by name."""
+
+
+def quality_models(_: Settings, *, name: str) -> tuple[Model, ...]:
+    """The network of a rating."""
+    return (QUALITY[name],)
