@@ -15,6 +15,7 @@ from amphion_core.released import (
     newest_checkpoint,
     read_args,
     read_checkpoint,
+    read_content,
     rename_keys,
     split_weight_norm,
     strip_prefix,
@@ -43,6 +44,14 @@ def test_every_usual_nesting_gives_the_state_dict(tmp_path, weights, nest):
     read = read_checkpoint(tmp_path / "model.pt")
     assert set(read) == set(weights)
     assert all(torch.equal(read[name], tensor) for name, tensor in weights.items())
+
+
+def test_settings_beside_the_tensors_are_read_too(tmp_path, weights):
+    torch.save({"args": {"bands": 48, "pool": (24, 7), "rate": None}, "model_state_dict": weights}, tmp_path / "a.tar")
+    assert read_content(tmp_path / "a.tar")["args"] == {"bands": 48, "pool": (24, 7), "rate": None}
+    assert set(read_checkpoint(tmp_path / "a.tar", "model_state_dict")) == set(weights)
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        read_content(tmp_path)
 
 
 def test_the_newest_accelerate_folder_is_taken_in_both_formats(tmp_path, weights):

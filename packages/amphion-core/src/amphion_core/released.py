@@ -21,6 +21,7 @@ __all__ = [
     "newest_checkpoint",
     "read_args",
     "read_checkpoint",
+    "read_content",
     "rename_keys",
     "split_weight_norm",
     "strip_prefix",
@@ -51,10 +52,23 @@ def read_checkpoint(source: str | Path, nest: str | None = None, index: int = 0)
     path = Path(source)
     if path.is_dir():
         path = _weights_file(newest_checkpoint(path), index)
+    return strip_prefix(_state_dict(read_content(path), nest, path))
+
+
+def read_content(source: str | Path) -> Any:
+    """All that a checkpoint file holds, for settings that lie beside the tensors; no code is run.
+
+    Args:
+        source: a .safetensors or torch file.
+
+    Raises:
+        FileNotFoundError: no file is there.
+        ValueError: the file is cut, or would run code when read.
+    """
+    path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    content = _read_file(path)
-    return strip_prefix(_state_dict(content, nest, path))
+    return _read_file(path)
 
 
 def read_args(source: str | Path) -> dict[str, Any]:
