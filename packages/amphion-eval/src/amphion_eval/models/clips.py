@@ -49,7 +49,7 @@ def fault_of(clip: Clip, sample_rate: int, shortest: float) -> Undefined | None:
     """
     if not clip.size or np.ptp(clip) == 0.0:
         return Undefined("the clip is silent: its samples are all the same" if clip.size else "there is no sample")
-    if clip.size < shortest * sample_rate:
+    if clip.size < round(shortest * sample_rate):
         return Undefined(f"{clip.size / sample_rate:.3f} s are shorter than the {shortest:g} s that the network needs")
     return None
 
