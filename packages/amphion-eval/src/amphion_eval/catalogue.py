@@ -67,6 +67,11 @@ __all__ = [
     "mstft",
     "mstft_log_magnitude",
     "mstft_spectral_convergence",
+    "nisqa_coloration",
+    "nisqa_discontinuity",
+    "nisqa_loudness",
+    "nisqa_mos",
+    "nisqa_noisiness",
     "periodicity_rmse",
     "pesq_nb",
     "pesq_wb",
@@ -311,6 +316,12 @@ dnsmos_personalized_sig = _personal("dnsmos_personalized_sig", quality.dnsmos_pe
 dnsmos_personalized_bak = _personal("dnsmos_personalized_bak", quality.dnsmos_personalized_bak)
 dnsmos_personalized_ovrl = _personal("dnsmos_personalized_ovrl", quality.dnsmos_personalized_ovrl)
 utmos = _rated("utmos", quality.utmos, "utmos22-strong", low=0.0, high=6.0)
+_nisqa = partial(_rated, model="nisqa", low=0.0, high=6.0)
+nisqa_mos = _nisqa("nisqa_mos", quality.nisqa_mos)
+nisqa_noisiness = _nisqa("nisqa_noisiness", quality.nisqa_noisiness)
+nisqa_discontinuity = _nisqa("nisqa_discontinuity", quality.nisqa_discontinuity)
+nisqa_coloration = _nisqa("nisqa_coloration", quality.nisqa_coloration)
+nisqa_loudness = _nisqa("nisqa_loudness", quality.nisqa_loudness)
 squim_stoi = _rated("squim_stoi", quality.squim_stoi, "squim-objective", unit="", low=0.0, high=1.0)
 squim_pesq = _rated("squim_pesq", quality.squim_pesq, "squim-objective", low=1.0, high=5.0)
 squim_si_sdr = _rated("squim_si_sdr", quality.squim_si_sdr, "squim-objective", unit="dB")

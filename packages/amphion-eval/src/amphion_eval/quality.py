@@ -15,6 +15,11 @@ __all__ = [
     "dnsmos_personalized_ovrl",
     "dnsmos_personalized_sig",
     "dnsmos_sig",
+    "nisqa_coloration",
+    "nisqa_discontinuity",
+    "nisqa_loudness",
+    "nisqa_mos",
+    "nisqa_noisiness",
     "speech_share",
     "squim_mos",
     "squim_pesq",
@@ -64,6 +69,31 @@ def dnsmos_personalized_ovrl(output: Rating) -> float:
 def utmos(output: Rating) -> float:
     """Naturalness, as listeners of synthetic speech would rate it: about 1 to 5, higher is better."""
     return float(output["utmos"])
+
+
+def nisqa_mos(output: Rating) -> float:
+    """Quality of speech that went through a call, as listeners would rate it: about 1 to 5, higher is better."""
+    return float(output["mos"])
+
+
+def nisqa_noisiness(output: Rating) -> float:
+    """How free of noise listeners would find it, in the background and on the voice: about 1 to 5, higher is better."""
+    return float(output["noisiness"])
+
+
+def nisqa_discontinuity(output: Rating) -> float:
+    """How free of gaps and jumps listeners would find it: about 1 to 5, higher is better."""
+    return float(output["discontinuity"])
+
+
+def nisqa_coloration(output: Rating) -> float:
+    """How natural listeners would find the sound of the voice, not muffled nor thin: about 1 to 5, higher is better."""
+    return float(output["coloration"])
+
+
+def nisqa_loudness(output: Rating) -> float:
+    """How well listeners would find the level chosen, neither soft nor loud: about 1 to 5, higher is better."""
+    return float(output["loudness"])
 
 
 def squim_stoi(output: Rating) -> float:

@@ -26,6 +26,12 @@ _UTMOS = Weights(
     url="https://github.com/tarepan/SpeechMOS/releases/tag/v1.0.0",
     licence="MIT",
 )
+_NISQA = Weights(
+    "nisqa",
+    "nisqa.tar",
+    url="https://github.com/gabrielmittag/NISQA/tree/master/weights",
+    licence="CC-BY-NC-SA-4.0",
+)
 _SQUIM_STORE = "https://download.pytorch.org/torchaudio/models/"
 _SQUIM_OBJECTIVE = Weights(
     "squim-objective",
@@ -57,6 +63,12 @@ def _load_utmos(device: str) -> Batch:
     from amphion_eval.models.utmos import load
 
     return load(_UTMOS.locate(), device)
+
+
+def _load_nisqa(device: str) -> Batch:
+    from amphion_eval.models.nisqa import load
+
+    return load(_NISQA.locate(), device)
 
 
 def _load_squim_objective(device: str) -> Batch:
@@ -119,6 +131,15 @@ QUALITY: Mapping[str, Model] = {
             requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
             licence="MIT",
             source="Saeki et al., 2022, arXiv:2204.02152",
+        ),
+        Model(
+            "nisqa",
+            _load_nisqa,
+            sample_rate=48000,
+            weights=(_NISQA,),
+            requires=_TORCH,
+            licence="CC-BY-NC-SA-4.0",
+            source="Mittag et al., 2021, arXiv:2104.09494",
         ),
         Model(
             "squim-objective",
