@@ -70,3 +70,18 @@ def test_speakers_are_the_unit_only_where_there_are_ten(tmp_path):
 def test_no_folder_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         scan(BIRDS, tmp_path / "nowhere")
+
+
+def test_numbers_that_json_has_no_word_for_are_left_out_and_noted(tmp_path, write):
+    write(tmp_path / "in" / "a.wav")
+    strange = {"snr": float("nan"), "score": {"tempo": 120.0, "notes": [60, float("inf")]}, "song": "x", "depth": 1.5}
+
+    def measured(root, **_):
+        yield Utterance(id="a", audio="a.wav", text="x", extra={**strange, "warnings": ["odd: before"]})
+
+    corpus = Corpus(name="x", title="x", licence="x", source="x", rows=measured, units={"id": lambda row: row.id})
+    report = prepare(corpus, tmp_path / "in", tmp_path / "out", PrepareSettings(valid=0, test=0), workers=1)
+    (row,) = iter_rows(tmp_path / "out")
+    assert report.warnings == {"no_number": 2, "odd": 1}
+    assert row.extra["warnings"][:2] == ["odd: before", "no_number: snr is nan; it is left out"]
+    assert (row.extra["song"], row.extra["depth"], {"snr", "score"} & row.extra.keys()) == ("x", 1.5, set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -154,13 +155,32 @@ def scan(corpus: Corpus, root: str | Path, **options: Any) -> Scan:
         name = unicodedata.normalize("NFC", item.id)
         other = first.setdefault(name, item)
         if other is item:
-            result.rows.append(replace(item, id=name))
+            result.rows.append(_countable(replace(item, id=name)))
         elif other.id == item.id:
             detail = f"the id is that of {other.audio}, which came first"
             result.drops.append(Drop(item.id, item.audio, "duplicate_id", detail, "scan"))
         else:
             raise ValueError(f"the ids {other.id!r} and {item.id!r} are one in unicode NFC; rename one of {root}")
     return result
+
+
+def _countable(row: Utterance) -> Utterance:
+    """The row without numbers that JSON has no word for; they are noted, and cost neither the row nor the run."""
+    strange = {name: value for name, value in row.extra.items() if not _is_finite(value)}
+    if not strange:
+        return row
+    kept = {name: value for name, value in row.extra.items() if name not in strange}
+    noted = [f"no_number: {name} is {str(value):.50}; it is left out" for name, value in strange.items()]
+    return replace(row, extra={**kept, "warnings": [*kept.get("warnings", ()), *noted]})
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a value, or all that it holds, is free of NaN and infinity."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
 
 
 def known_corpora() -> list[Corpus]:

@@ -201,7 +201,7 @@ def _from_table(
             text=clean_text(str(text)) if text is not None else None,
             speaker=own_speaker or speaker,
             language=_language(own_language or language),
-            extra={**{key: value for key, value in values.items() if _kept(key, value)}, **extra},
+            extra={**{_own(key, value): value for key, value in values.items() if _kept(key, value)}, **extra},
         )
     except ValueError as error:
         return Drop(name, path, "bad_row", f"{row.where}: {error}", "scan")
@@ -210,6 +210,12 @@ def _from_table(
 def _kept(name: str, value: object) -> bool:
     """Whether a column goes to `extra`; names with `_` in front are ours and say where to read."""
     return bool(name) and not name.startswith("_") and value not in (None, "")
+
+
+def _own(name: str, value: object) -> str:
+    """The name of a column in `extra`; one called like our list of warnings gets another, unless it is such a list."""
+    listed = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return "custom_warnings" if name == "warnings" and not listed else name
 
 
 def _beside(

@@ -272,3 +272,11 @@ def test_drops_of_broken_archives_do_not_say_where_the_corpus_lies(text, root, r
     ]
     assert "DE/DE-B000071.tar is empty" in drops(done)[0]["detail"]
     assert str(root) not in (done.out / "drops.jsonl").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("stated", [float("nan"), "3.2", [3.2], True])
+def test_a_rating_that_is_no_number_is_left_out_and_noted(text, run, stated):
+    text("DE/DE-B000070.tar", pack([*pair(fields(A, dnsmos=stated)), *pair(fields(B))]))
+    done = run("emilia")
+    assert done.report.warnings["no_number"] == 1
+    assert (done.rows[A].extra.get("dnsmos"), done.rows[B].extra["dnsmos"]) == (None, 3.21)

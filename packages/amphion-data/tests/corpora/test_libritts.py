@@ -112,3 +112,10 @@ def test_a_line_of_the_table_of_speakers_that_is_not_utf_8_is_named_and_left_out
 def test_audio_beside_the_subsets_is_a_drop(tree, sound, run):
     sound("generated/19/198/19_198_000003_000000.wav")
     assert ("generated/19/198/19_198_000003_000000", "unlisted_audio") in run("libritts").drops
+
+
+@pytest.mark.parametrize("stated", ["nan", "inf"])
+def test_an_snr_that_is_no_number_costs_no_row(tree, text, run, stated):
+    text(f"{CHAPTER}.book.tsv", f"19_198_000003_000000\ta\tb\t0\t1.0\t{stated}\n")
+    row = run("libritts").rows["19_198_000003_000000"]
+    assert "snr" not in row.extra and row.extra["warnings"] == [f"no_number: snr is {stated}; it is left out"]

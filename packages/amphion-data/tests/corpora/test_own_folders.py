@@ -192,6 +192,14 @@ def test_a_table_can_not_read_outside_the_folder_by_our_own_names(sound, text, r
     assert run("folder").rows["a"].duration == 0.4
 
 
+@pytest.mark.parametrize("stated", [5, "odd: very"])
+def test_a_column_called_warnings_is_not_taken_for_ours(sound, text, run, stated):
+    sound("a.wav")
+    text("m.jsonl", lines({"audio": "a.wav", "text": "x", "warnings": stated}))
+    done = run("folder")
+    assert (done.rows["a"].extra["custom_warnings"], done.report.warnings) == (stated, {})
+
+
 def test_cuts_of_lhotse_are_rows(sound, text, run):
     sound("a.wav", seconds=2.0)
     cut = {"id": "c1", "start": 0.5, "duration": 1.0, "recording": recording("a"), "type": "MonoCut"}

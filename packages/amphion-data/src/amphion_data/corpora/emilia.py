@@ -36,6 +36,8 @@ _BATCH = re.compile(r"(?P<stem>.*)\.tar\.gz(\.\d+)?")
 _OLD_LOADER = ("audio_paths", "json_paths", "durations", "phone_counts")
 _ARRAYS = frozenset({"npy", "npz"})
 """Endings of numpy objects, which can hold pickles; no row of Emilia has one."""
+_NUMBERS = ("dnsmos", "phone_count")
+"""Fields that filters compare with numbers."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -273,9 +275,7 @@ def _row(
     if name != key and not asked.trusted:
         return Drop(key, audio, "bad_row", f"the JSON has the id {name!r}, its member the name {key!r}", "scan")
     duration = values.get("duration")
-    if duration is not None and (
-        isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 <= duration < float("inf")
-    ):
+    if duration is not None and not (_is_number(duration) and 0 <= duration < float("inf")):
         detail = f"the JSON's duration is {duration!r}, a number of seconds was expected"
         return Drop(key, audio, "duration_mismatch", detail, "scan")
     plain = {k: v for k, v in values.items() if k not in ("_id", "id")}
@@ -293,6 +293,7 @@ def _row(
             key, audio, reason, f"the JSON's text is {raw!r}" if "text" in values else "the JSON has no text", "scan"
         )
     extra = {k: v for k, v in row.extra.items() if v not in (None, "")}
+    strange = {k: extra.pop(k) for k in _NUMBERS if k in extra and not _is_number(extra[k])}
     language = values.get("language")
     noted = [
         *repairs,
@@ -300,6 +301,7 @@ def _row(
         *(["speaker_prefix"] if row.speaker else []),
         *(["language_in_capitals"] if isinstance(language, str) and language != row.language else []),
         *(["blank_around_text"] if isinstance(raw, str) and raw != raw.strip() else []),
+        *(f"no_number: {name} is {value!r:.50}; it is left out" for name, value in strange.items()),
     ]
     return Utterance(
         id=row.id,
@@ -316,6 +318,10 @@ def _row(
             **place,
         },
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _repairs(data: bytes, *names: str) -> list[str]:
