@@ -142,6 +142,7 @@ ONLY_FOR_TESTS = {
     ("eval", "faster-whisper"): _CONVERTER,  # a tiny checkpoint is made with it
     ("data", "asr"): _CONVERTER,
     ("data", "vad"): ("espeakng-loader>=0.2.4",),
+    ("data", "speaker"): ("--no-deps", "resemblyzer", "espeakng-loader>=0.2.4"),
 }
 """What the tests of an extra need besides it, installed after it was looked at alone."""
 

@@ -19,7 +19,7 @@ EXTRAS = ExtraMarks(
         "ray": ("ray",),
         "vad": ("onnxruntime", "silero_vad"),
         "mos": ("onnxruntime", "speechmos"),
-        "speaker": ("torch", "transformers"),
+        "speaker": ("torch", "safetensors"),
         "asr": ("faster_whisper",),
         "transformers": ("torch", "transformers"),
         "diarize": ("pyannote",),

@@ -67,7 +67,7 @@ class Ge2eEmbedder:
 
         raised = []
         for clip in clips:
-            level = float(np.sqrt(np.mean(clip.astype(np.float64) ** 2)))
+            level = float(np.sqrt(np.mean(clip.astype(np.float64) ** 2))) if clip.size else 0.0
             raised.append(clip * np.float32(_LEVEL / level) if 0 < level < _LEVEL else clip)
         found = embed(self._model, raised)
         return np.stack([np.zeros(256, np.float32) if row is None else row for row in found])
