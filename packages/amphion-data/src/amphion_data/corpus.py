@@ -170,7 +170,7 @@ def _countable(row: Utterance) -> Utterance:
     if not strange:
         return row
     kept = {name: value for name, value in row.extra.items() if name not in strange}
-    noted = [f"no_number: {name} is {str(value):.50}; it is left out" for name, value in strange.items()]
+    noted = [f"no_number: {name} is {value!s:.50}; it is left out" for name, value in strange.items()]
     return replace(row, extra={**kept, "warnings": [*kept.get("warnings", ()), *noted]})
 
 

@@ -71,3 +71,9 @@ def test_faults_are_drops(tree, run):
         ("92_manifest_clean_train.json:2", "bad_row"),
         ("audio/92_clean/9991/book_02_0003", "unlisted_audio"),
     ]
+
+
+def test_a_path_of_another_system_gives_the_same_row(sound, text, run):
+    sound("audio/92_clean/9991/book_02_0001.flac", rate=44_100)
+    text("92_manifest_clean_train.json", line("x", audio_filepath="audio\\92_clean\\9991\\book_02_0001.flac"))
+    assert run("hifitts").rows["92_clean_9991_book_02_0001"].extra["book"] == "9991"

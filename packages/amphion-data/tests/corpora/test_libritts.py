@@ -119,3 +119,13 @@ def test_an_snr_that_is_no_number_costs_no_row(tree, text, run, stated):
     text(f"{CHAPTER}.book.tsv", f"19_198_000003_000000\ta\tb\t0\t1.0\t{stated}\n")
     row = run("libritts").rows["19_198_000003_000000"]
     assert "snr" not in row.extra and row.extra["warnings"] == [f"no_number: snr is {stated}; it is left out"]
+
+
+def test_clips_in_the_folder_of_another_chapter_are_none_of_its_rows(tree, sound, text, run):
+    for name in ("20_198_000003_000000", "19_198_x", "19_1980_000003_000000"):
+        sound(f"train-clean-100/19/198/{name}.wav")
+        text(f"train-clean-100/19/198/{name}.normalized.txt", "of another chapter")
+    done = run("libritts")
+    assert {row.speaker for id, row in done.rows.items() if id.startswith("19_198")} == {"19"}
+    strangers = [id for id, reason in done.drops if reason == "unlisted_audio"]
+    assert strangers == ["19_1980_000003_000000", "19_198_x", "20_198_000003_000000"]

@@ -25,6 +25,17 @@ def test_regions_are_joined_across_short_gaps_and_cut_in_their_middle():
     assert stitch([(0.5, 4.0), (4.5, 8.0), (10.0, 12.0)], 30.0) == [(0.4, 8.1), (9.9, 12.0)]
     assert stitch([(0.0, 8.0), (8.5, 12.0), (12.2, 19.0)], 15.0) == [(0.0, 12.1), (12.1, 19.0)]
     assert stitch([], 30.0) == []
+    ends = [stitch([(1.0, 2.0)], 30.0, length)[-1][1] for length in (2.5, 2.05, 2.0)]
+    assert ends == [2.1, 2.05, 2.0]  # a margin behind the last region too, as far as the recording goes
+
+
+def test_a_chapter_of_librilight_with_the_name_of_another_is_no_part_of_it(sound, text, run):
+    for part, count in (("medium", 1), ("small", 2)):
+        sound(f"{part}/1/b/x.flac", seconds=6, rate=16_000)
+        text(f"{part}/1/b/x.json", json.dumps({"voice_activity": [[0.5, 1.5], [3.0, 5.0]][:count]}))
+    done = run("librilight")
+    assert [(id, row.extra["part"]) for id, row in done.rows.items()] == [("1_b_x_0000", "medium")]
+    assert done.drops == [("1_b_x", "duplicate_id")]
 
 
 def test_librilight_rows_are_stretches_of_chapters(root, sound, text, run):

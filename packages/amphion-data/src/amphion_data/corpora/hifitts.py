@@ -77,12 +77,11 @@ def _row(
             raise ValueError("no audio_filepath")
     except ValueError as error:
         return Drop(where, "", "bad_row", fault or f"{where}: {error}", "scan")
-    parts = PurePosixPath(stated)
-    id = f"{reader}_{quality}_{parts.parent.name}_{parts.stem}"
     try:
         name = safe_path(stated, root)
     except ValueError as error:
-        return Drop(id, "", "unsafe_path", f"{where}: {error}", "scan")
+        return Drop(_id(reader, quality, stated), "", "unsafe_path", f"{where}: {error}", "scan")
+    id = _id(reader, quality, name)
     audio = listing.find(name.removesuffix(PurePosixPath(name).suffix))  # listed from here on, whatever the row says
     duration = values.get("duration", 0.0)
     raw, text, plain = (values.get(key) for key in ("text_no_preprocessing", "text_normalized", "text"))
@@ -106,13 +105,19 @@ def _row(
         language=language,
         extra={
             "quality": quality,
-            "book": parts.parent.name,
+            "book": PurePosixPath(name).parent.name,
             "split": _SPLITS[split],
             "gender": gender,
             "text_plain": plain,
             "warnings": ["text_from_plain"] if text is None and plain is not None else None,
         },
     )
+
+
+def _id(reader: str, quality: str, path: str) -> str:
+    """READER_QUALITY_BOOK_STEM; a stem alone is not unique."""
+    parts = PurePosixPath(path)
+    return f"{reader}_{quality}_{parts.parent.name}_{parts.stem}"
 
 
 def _manifests(folder: Path) -> list[tuple[Path, str, str, str]]:

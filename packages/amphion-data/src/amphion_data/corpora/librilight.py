@@ -56,11 +56,24 @@ def iter_librilight(
     root = find_root(root, has_part, "Libri-Light needs small/, medium/ or large/")
     listing = Listing(root)
     yield from listing.faults()
+    first: dict[str, str] = {}
     for name, path in listing.audio.items():
-        yield from _chapter(root, name, path, listing, language, longest)
+        id = _id(name)
+        if id in first:  # its clips are not those of the other file, though their numbers may be
+            yield Drop(id, path, "duplicate_id", f"the id is that of {first[id]}, which came first", "scan")
+            continue
+        for item in _chapter(root, name, path, listing, language, longest):
+            if isinstance(item, Utterance):
+                first[id] = path
+            yield item
     for name, path in listing.orphans(".json", audio_of=lambda name: name if name.count("/") >= 2 else None):
         detail = f"{path} is there, {name}.flac is not"
-        yield Drop("_".join(name.split("/")[-3:]), f"{name}.flac", "missing_audio", detail, "scan")
+        yield Drop(_id(name), f"{name}.flac", "missing_audio", detail, "scan")
+
+
+def _id(name: str) -> str:
+    """Of a chapter, by its path without ending."""
+    return "_".join(name.split("/")[-3:])
 
 
 def _chapter(
@@ -70,8 +83,7 @@ def _chapter(
     if len(parts) < 3:
         yield Drop(parts[-1], path, "unlisted_audio", "not of the form SPEAKER/BOOKFOLDER/STEM", "scan")
         return
-    speaker, book, stem = parts[-3:]
-    id = f"{speaker}_{book}_{stem}"
+    speaker, id = parts[-3], _id(name)
     length = length_of(root, path, id)
     if isinstance(length, Drop):
         yield length
@@ -79,7 +91,7 @@ def _chapter(
     try:
         values, spoken = _metadata(listing, f"{name}.json")
         regions = [(start, min(end, length)) for start, end in spoken if start < length]
-        clips = stitch(regions, longest)
+        clips = stitch(regions, longest, length)
         pieces = [piece for clip in clips for piece in _bounded(root, path, clip, longest)]
     except AudioError as error:
         yield unreadable(root, path, id, error)
@@ -136,12 +148,15 @@ def _metadata(listing: Listing, path: str) -> tuple[dict[str, Any], list[tuple[f
     return values, sorted(regions)
 
 
-def stitch(regions: Sequence[tuple[float, float]], longest: float) -> list[tuple[float, float]]:
+def stitch(
+    regions: Sequence[tuple[float, float]], longest: float, length: float | None = None
+) -> list[tuple[float, float]]:
     """Regions joined to clips across gaps under 1 s, up to a length; a gap between two clips is cut at its middle.
 
     Args:
         regions: start and end in seconds, in order.
         longest: of a clip, s; a region that is longer stays whole here.
+        length: of the recording, s; None takes no margin behind the last region.
 
     Returns:
         Start and end of the clips, s. Beside a gap of 1 s or more a margin of 0.1 s is taken.
@@ -152,7 +167,7 @@ def stitch(regions: Sequence[tuple[float, float]], longest: float) -> list[tuple
         before = regions[number - 1][1] if number else None
         near = before is not None and start - before < _GAP
         after = regions[number + 1][0] if number + 1 < len(regions) else None
-        tail = _edge(end, after)
+        tail = _edge(end, after, length)
         if clips and near and tail - begin <= longest:
             clips[-1] = (begin, tail)
             continue
@@ -161,10 +176,10 @@ def stitch(regions: Sequence[tuple[float, float]], longest: float) -> list[tuple
     return [(round(start, 6), round(end, 6)) for start, end in clips]
 
 
-def _edge(end: float, after: float | None) -> float:
+def _edge(end: float, after: float | None, length: float | None) -> float:
     """Where a clip that ends with this region ends."""
     if after is None:
-        return end
+        return end if length is None else max(min(end + MARGIN, length), end)
     return (end + after) / 2 if after - end < _GAP else end + MARGIN
 
 

@@ -9,6 +9,7 @@ Source: Zen et al., "LibriTTS", 2019, arXiv:1904.02882; Koizumi et al., "LibriTT
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -106,6 +107,10 @@ def _chapter(
     yield from (Drop(id, here.get(id, ""), reason, detail, "scan") for id, reason, detail in faults)
     broken = {id for id, *_ in faults} - spoken.keys()
     for id, path in here.items():
+        if not re.fullmatch(rf"{re.escape(speaker)}_{re.escape(chapter)}_\d+_\d+", id):
+            detail = f"not named {speaker}_{chapter}_PPPPPP_SSSSSS, as the clips of this folder are"
+            yield Drop(id, path, "unlisted_audio", detail, "scan")
+            continue
         if id in broken:
             continue
         if id in excluded:

@@ -8,6 +8,7 @@ Source: Huang et al., "The Singing Voice Conversion Challenge 2023", 2023, arXiv
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def iter_svcc2023(root: Path, *, language: str = "en", **_: Any) -> Iterator[Utt
         parts = _parts(name)
         role = _role(parts)
         if role is None:
-            detail = f"not {'|'.join(_TARGETS)}/N, evaluation/VOICE/N or ground_truth/VOICE/N"
+            detail = f"not {'|'.join(_TARGETS)}/1NNNN, evaluation/VOICE/3NNNN or ground_truth/VOICE/3NNNN"
             yield Drop(parts[-1], path, "unlisted_audio", detail, "scan")
             continue
         voice = parts[-2]
@@ -77,13 +78,15 @@ def _parts(name: str) -> list[str]:
 
 
 def _role(parts: list[str]) -> str | None:
-    if len(parts) == 2 and parts[0] in _TARGETS:
-        return "target"
-    if len(parts) == 3 and parts[0] == "evaluation" and parts[1] in _SOURCES:
+    """What a phrase is for; numbers from 30001 on are those of the evaluation, which nothing is trained on."""
+    *folders, number = parts
+    if re.fullmatch(r"1\d{4}", number):
+        return "target" if len(folders) == 1 and folders[0] in _TARGETS else None
+    if len(folders) != 2 or not re.fullmatch(r"3\d{4}", number):
+        return None
+    if folders[0] == "evaluation" and folders[1] in _SOURCES:
         return "source"
-    if len(parts) == 3 and parts[0] == "ground_truth" and parts[1] in _TARGETS:
-        return "ground_truth"
-    return None
+    return "ground_truth" if folders[0] == "ground_truth" and folders[1] in _TARGETS else None
 
 
 SVCC2023 = Corpus(
