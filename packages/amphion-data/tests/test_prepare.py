@@ -173,14 +173,17 @@ def test_on_error_fail_ends_at_the_first_faulty_row(tmp_path, corpus):
     assert not (tmp_path / "out" / "prepare.json").exists()
 
 
+STATED = (("right", 1.0), ("near", 1.07), ("tenth", 1.1), ("far", 1.2))  # s, of sounds of 1 s
+
+
 def test_duration_that_the_table_states_wrongly_is_noted_or_dropped(tmp_path, write):
     root = tmp_path / "in"
-    for name in ("right", "near", "far"):
+    for name in ("right", "near", "tenth", "far"):
         write(root / f"{name}.wav", seconds=1.0)
-    lines = [{"audio": f"{n}.wav", "text": n, "duration": s} for n, s in (("right", 1.0), ("near", 1.07), ("far", 1.2))]
+    lines = [{"audio": f"{n}.wav", "text": n, "duration": s} for n, s in STATED]
     (root / "m.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
     report = run("folder", root, tmp_path / "out", valid=0, test=0)
-    assert (report.dropped, report.warnings) == ({"duration_mismatch": 1}, {"duration_differs": 1})
+    assert (report.dropped, report.warnings) == ({"duration_mismatch": 1}, {"duration_differs": 2})
 
 
 def test_audio_is_opened_by_content_and_a_wrong_ending_is_noted(tmp_path, write):

@@ -194,7 +194,7 @@ def _duration_warning(stated: float, decoded: float, container: str) -> list[str
     if stated <= 0 or difference <= max(0.05, 0.01 * decoded):
         return []
     padding = 0.1 if container == "MP3" else 0.0  # the encoder of an MP3 makes it longer by up to so much
-    if difference > max(0.1 * decoded, padding):
+    if round(difference - max(0.1 * decoded, padding), 6) > 0:
         raise _RowDropError("duration_mismatch", f"the corpus states {stated:.3f} s, the audio has {decoded:.3f} s")
     return [f"duration_differs: {stated:.3f} s stated, {decoded:.3f} s decoded"]
 

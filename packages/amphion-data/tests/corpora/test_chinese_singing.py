@@ -173,6 +173,23 @@ def test_m4singer_warns_of_the_vowel_that_it_is_known_to_have_wrong(sound, text,
 
 
 @pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"notes": [62, 62, 64.5, 64]}, "notes has 64.5 in place 2, where a MIDI number is needed"),
+        ({"notes": [62, 62, None, 64]}, "notes has None in place 2, where a MIDI number is needed"),
+        ({"ph_dur": [0.1, "x", 0.1, 0.1]}, "ph_dur has 'x' in place 1, where a number of seconds is needed"),
+    ],
+)
+def test_m4singer_says_which_number_of_an_item_is_none(sound, text, run, details, fault, words):
+    for number in "12":
+        sound(f"Alto-1#歌/{number}.wav", rate=48_000)
+    text("meta.json", json.dumps([m4_item("Alto-1#歌#1", notes=[62.0, "62", 64, 64]), m4_item("Alto-1#歌#2", **fault)]))
+    done = run("m4singer")
+    assert done.rows["Alto-1#歌#1"].extra["score"]["notes"] == [62, 64]
+    assert details(done)["Alto-1#歌#2"] == f"meta.json, item 2: {words}"
+
+
+@pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"[{},", r"meta\.json:1: no JSON at column 5: .*; it has to be a list"),

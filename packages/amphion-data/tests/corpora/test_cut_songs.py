@@ -31,7 +31,8 @@ def test_labels_beyond_the_audio_or_over_one_another_are_told(times, length, wor
 
 
 @pytest.mark.parametrize(
-    ("length", "words"), [(2.09, None), (1.91, None), (2.3, "last 2.000 s, the audio 2.300 s"), (1.8, "go on to")]
+    ("length", "words"),
+    [(2.1, None), (2.09, None), (1.91, None), (1.9, None), (2.3, "last 2.000 s, the audio 2.300 s"), (1.8, "go on to")],
 )
 def test_labels_of_a_whole_clip_last_as_long_as_it_within_a_tenth(length, words):
     fault = times_fault([Interval(0.0, 1.0, "a"), Interval(1.0, 2.0, "b")], length, whole=True)
@@ -106,6 +107,9 @@ def csd(sound, text, run):
         ("0.1,0.5,60,a\n2.01,2.05,62,b\n", "a\nb\n", "phrase 2 begins at 2.010 s, the audio ends at 2.000 s"),
         ("0.1,0.5,60,a\n0.6,1.0,200,b\n", "a\nb\n", "en002a.csv:3: pitches outside 21 to 108: 200"),
         ("0.1,0.5,60,a\n0.6,1.0,1e999,b\n", "a\nb\n", "en002a.csv:3: no note"),
+        ("0.1,0.5,60,a\n0.6,1.0,62.5,b\n", "a\nb\n", "en002a.csv:3: no note: ['0.6', '1.0', '62.5', 'b']"),
+        ("0.1,0.5,60,a\n0.6,0.5,62,b\n", "a\nb\n", "en002a.csv:3: from 0.6 to 0.5 s is no stretch of time"),
+        ("0.6,0.7,60,a\n0.5,0.6,62,b\n", "a\nb\n", "en002a.csv:3: a note at 0.5 s out of order, after one at 0.6 s"),
         ("0.1,0.5,60,a\n0.6,1.0,62,c\n", "a\n\nb\n", "en002a.txt:3: 'b' stands in the txt, 'c' in en002a.csv:3"),
         ("0.1,0.5,60,a\n", "a\n\nb\n", "en002a.txt:3: 'b' stands in the txt, but en002a.csv has ended"),
         ("0.1,0.5,60,a\n", "\n", "no phrases in en002a.txt"),
@@ -116,6 +120,22 @@ def test_a_faulty_song_of_csd_costs_only_itself_and_says_where(notes, lines, wor
     done = csd(notes, lines)
     assert list(done.rows) == ["en001a_00", "en001a_01"] and done.drops == [("en002a", "bad_row")]
     assert words in details(done)["en002a"]
+
+
+def test_a_note_of_csd_may_last_no_time(csd):
+    row = csd("0.1,0.1,60,a\n0.6,1.0,62,b\n", "a b\n").rows["en002a_00"]
+    assert [(note["start"], note["end"]) for note in row.extra["notes"]] == [(0.1, 0.1), (0.6, 1.0)]
+
+
+def test_notes_of_csd_that_overlap_are_cut_at_the_next_with_a_warning(csd):
+    rows = csd("0.0,0.6,60,a\n0.5,1.1,62,b\n1.0,1.5,64,c\n", "a b\nc\n").rows
+    first, second = (rows[f"en002a_0{number}"] for number in (0, 1))
+    assert [(note["start"], note["end"]) for note in first.extra["notes"]] == [(0.0, 0.5), (0.5, 1.0)]
+    assert first.extra["warnings"] == [
+        "score: 'a' of 0.000 to 0.600 s overlaps 'b'; cut at 0.500 s",
+        "score: 'b' of 0.500 to 1.100 s overlaps 'c'; cut at 1.000 s",
+    ]
+    assert "warnings" not in second.extra
 
 
 def test_what_csd_has_of_songs_without_audio_and_audio_elsewhere_is_listed(csd, sound, text):

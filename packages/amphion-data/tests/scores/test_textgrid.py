@@ -106,6 +106,7 @@ def test_labels_in_htk_units_and_in_seconds_are_told_apart():
     [
         (b"0 1.5 a\nb c\n", "line 2"),
         (b"x 1.0 a", "no times"),
+        (b"0.0 1.0 a b\n", "line 1: expected 'start end label', found '0.0 1.0 a b'"),
         (b"2.0 1.0 a", "lasts from"),
         (b"\xff\xfe\x00", "UTF-16"),
     ],

@@ -23,7 +23,8 @@ from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.melody import Note
-from amphion_data.scores.pitches import fault_of_pitches
+from amphion_data.scores.pitches import fault_of_pitches, midi_number
+from amphion_data.scores.timeline import TOLERANCE as OVERLAP
 from amphion_data.scores.timeline import Interval
 
 __all__ = ["CSD", "iter_csd"]
@@ -83,7 +84,9 @@ def _song(root: Path, folder: str, song: str, path: str, listing: Listing, speak
         return
     number_of_song = _SONG.fullmatch(song)
     assert number_of_song is not None
+    following = [phrase[0] for phrase in phrases[1:]]
     for number, (phrase, (start, end)) in enumerate(zip(phrases, stretches, strict=True)):
+        phrase, warnings = _in_turn(phrase, following[number : number + 1])
         sung = [note for note in phrase if not note.slur]
         yield make_row(
             f"{song}_{number:02d}",
@@ -101,8 +104,22 @@ def _song(root: Path, folder: str, song: str, path: str, listing: Listing, speak
                 "style": "singing",
                 "phones": [phone for note in sung for phone in (note.lyric or "").split("_") if phone],
                 "notes": note_values(phrase, start),
+                "warnings": warnings or None,
             },
         )
+
+
+def _in_turn(phrase: list[Note], following: list[Note]) -> tuple[list[Note], list[str]]:
+    """Notes of a phrase, each cut where the next begins, for one voice sings them; and what was cut, in words."""
+    notes, warnings = list(phrase), []
+    for place, after in enumerate([*phrase[1:], *following]):
+        note = notes[place]
+        if note.end > after.start:
+            notes[place] = replace(note, end=after.start)
+        if note.end - after.start > OVERLAP:
+            said = f"{note.lyric!r} of {note.start:.3f} to {note.end:.3f} s overlaps {after.lyric!r}"
+            warnings.append(f"score: {said}; cut at {after.start:.3f} s")
+    return notes, warnings
 
 
 def _notes(text: str | None, song: str) -> list[tuple[int, Note]]:
@@ -117,11 +134,14 @@ def _notes(text: str | None, song: str) -> list[tuple[int, Note]]:
     for row in reader:
         values = {str(name).strip(): value for name, value in row.items()}
         try:
-            start, end, pitch = float(values["start"]), float(values["end"]), int(float(values["pitch"]))
-        except (TypeError, ValueError, OverflowError):
+            start, end, pitch = float(values["start"]), float(values["end"]), midi_number(values["pitch"])
+        except (TypeError, ValueError):
             raise ValueError(f"{song}.csv:{reader.line_num}: no note: {list(values.values())}") from None
-        if not 0 <= start < end < float("inf") or (notes and start < notes[-1][1].start):
-            raise ValueError(f"{song}.csv:{reader.line_num}: a note from {start} to {end} s out of order")
+        if not 0 <= start <= end < float("inf"):
+            raise ValueError(f"{song}.csv:{reader.line_num}: from {start} to {end} s is no stretch of time")
+        if notes and start < notes[-1][1].start:
+            before = f"{notes[-1][1].start} s in line {notes[-1][0]}"
+            raise ValueError(f"{song}.csv:{reader.line_num}: a note at {start} s out of order, after one at {before}")
         if fault := fault_of_pitches([pitch]):
             raise ValueError(f"{song}.csv:{reader.line_num}: {fault}")
         notes.append((reader.line_num, Note(pitch, start, end, (values["syllable"] or "").strip())))

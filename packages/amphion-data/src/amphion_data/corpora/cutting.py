@@ -95,10 +95,10 @@ def times_fault(
     if faults:
         return f"{faults[0]}; labels of one voice follow each other"
     end = max((interval.end for interval in intervals), default=0.0)
-    if end > length + TOLERANCE:
+    if round(end - length, 6) > TOLERANCE:
         return f"the labels go on to {end:.3f} s, the audio ends at {length:.3f} s; these are not labels of this file"
     total = math.fsum(interval.duration for interval in intervals)
-    if whole and abs(total - length) > TOLERANCE:
+    if whole and round(abs(total - length), 6) > TOLERANCE:
         return f"the labels last {total:.3f} s, the audio {length:.3f} s; they may differ by {TOLERANCE} s"
     return None
 

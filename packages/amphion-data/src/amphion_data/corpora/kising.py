@@ -165,7 +165,7 @@ def _mended(phrase: list[Note], length: float) -> tuple[list[Note], list[str]]:
         if note.slur:
             warnings.append(f"the note at {note.start:.3f} s has a slur, but no syllable is before it; taken for none")
             notes[i] = replace(note, slur=False)
-    if notes[-1].end > length + TOLERANCE:
+    if round(notes[-1].end - length, 6) > TOLERANCE:
         warnings.append(f"the last note goes on to {notes[-1].end:.3f} s, the audio ends at {length:.3f} s; cut there")
         notes[-1] = replace(notes[-1], end=length)
     return notes, warnings

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
@@ -21,9 +21,11 @@ from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.columns import score_from_columns
 from amphion_data.scores.phones import INITIALS
-from amphion_data.scores.score import ScoreError
+from amphion_data.scores.pitches import midi_number
 
 __all__ = ["M4SINGER", "iter_m4singer"]
+
+NumberT = TypeVar("NumberT", bound=float)
 
 _BEFORE_VAN = frozenset("jqxy")
 _LISTS = ("phs", "ph_dur", "notes", "notes_dur", "is_slur")
@@ -90,17 +92,16 @@ def _row(
         what = f"no list {', '.join(missing)}" if missing else f"txt is {text!r}"
         return Drop(name, audio or "", "bad_row", f"{where}: {what}", "scan")
     try:
-        phones, durations, notes, lengths, slurs = (item[key] for key in _LISTS)
         score, warnings = score_from_columns(
-            [str(phone) for phone in phones],
-            [float(value) for value in durations],
-            [int(value) for value in notes],
-            [float(value) for value in lengths],
-            [int(value) for value in slurs],
+            [str(phone) for phone in item["phs"]],
+            _numbers(item, "ph_dur", float, "a number of seconds"),
+            _numbers(item, "notes", midi_number, "a MIDI number"),
+            _numbers(item, "notes_dur", float, "a number of seconds"),
+            _numbers(item, "is_slur", int, "0 or 1"),
             lyrics=text,
         )
         score.check(seconds_of(listing.root / audio) if audio else None)
-    except (ScoreError, ValueError, TypeError) as error:
+    except ValueError as error:
         return Drop(name, audio or "", "bad_row", f"{where}: {error}", "scan")
     return make_row(
         name,
@@ -118,6 +119,21 @@ def _row(
             "warnings": [*warnings, *_known_faults(score.phones)] or None,
         },
     )
+
+
+def _numbers(item: Mapping[str, Any], key: str, read: Callable[[Any], NumberT], kind: str) -> list[NumberT]:
+    """A list of numbers of an item, which `kind` says in words.
+
+    Raises:
+        ValueError: an entry is none; says which.
+    """
+    found = []
+    for place, value in enumerate(item[key]):
+        try:
+            found.append(read(value))
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{key} has {value!r} in place {place}, where {kind} is needed") from None
+    return found
 
 
 def _known_faults(phones: Sequence[str]) -> list[str]:

@@ -144,7 +144,7 @@ def _whole(intervals: list[Interval], length: float, path: str) -> dict[str, Any
     if not intervals:
         return {}
     start, end = round(intervals[0].start, 6), round(min(intervals[-1].end, length), 6)
-    if length - (end - start) <= TOLERANCE:
+    if round(length - (end - start), 6) <= TOLERANCE:
         start, end, place = 0.0, length, {}
     else:
         place = {"source": path, "start": start, "end": end}

@@ -29,7 +29,7 @@ def read_lab(source: str | Path | bytes) -> list[Interval]:
         FileNotFoundError: there is no such file.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    lines = [(number, line.split(None, 2)) for number, line in enumerate(read_text(data).splitlines(), 1)]
+    lines = [(number, line.split()) for number, line in enumerate(read_text(data).splitlines(), 1)]
     rows = [(number, parts) for number, parts in lines if parts]
     times = [part for _, parts in rows for part in parts[:2]]
     units = 1.0 if any("." in part or "e" in part.lower() for part in times) else _HTK
@@ -43,7 +43,7 @@ def read_lab(source: str | Path | bytes) -> list[Interval]:
             raise ValueError(f"line {number}: {parts[0]!r} and {parts[1]!r} are no times") from None
         if not 0 <= start <= end < float("inf"):
             raise ValueError(f"line {number}: {parts[2]!r} lasts from {start} to {end} s")
-        found.append(Interval(start, end, parts[2].strip()))
+        found.append(Interval(start, end, parts[2]))
     return found
 
 

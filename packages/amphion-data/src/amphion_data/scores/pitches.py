@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ["HIGHEST", "LOWEST", "REST", "fault_of_pitches", "pitch_name", "pitch_number"]
+__all__ = ["HIGHEST", "LOWEST", "REST", "fault_of_pitches", "midi_number", "pitch_name", "pitch_number"]
 
 REST = 0
 """The number of a pause."""
@@ -30,6 +30,18 @@ def pitch_number(name: str) -> int:
     if len(set(numbers)) > 1:
         raise ValueError(f"{name!r} names {len(numbers)} pitches: {', '.join(map(str, numbers))}")
     return numbers[0]
+
+
+def midi_number(value: str | float) -> int:
+    """A MIDI number as tables have it: `64`, `64.0`, `"64"`.
+
+    Raises:
+        ValueError: no number, or one between two pitches.
+    """
+    number = float(value)
+    if not number.is_integer():
+        raise ValueError(f"{value!r} is no MIDI number; those are whole")
+    return int(number)
 
 
 def pitch_name(number: int) -> str:

@@ -13,7 +13,8 @@ from amphion_data.scores.pitches import REST, fault_of_pitches
 __all__ = ["TOLERANCE", "Score", "ScoreError"]
 
 TOLERANCE = 0.1
-"""Seconds by which the phones' sum may differ from the audio."""
+"""Seconds by which the phones' sum may differ from the audio; compared to the microsecond, since sums of decimals are
+not exact."""
 
 
 class ScoreError(ValueError):
@@ -88,7 +89,7 @@ class Score:
         if found:
             return found
         found += self._faults_of_phones()
-        if duration is not None and abs(self.duration - duration) > TOLERANCE:
+        if duration is not None and round(abs(self.duration - duration), 6) > TOLERANCE:
             found.append(f"the phones last {self.duration:.3f} s, the audio {duration:.3f} s")
         return found
 

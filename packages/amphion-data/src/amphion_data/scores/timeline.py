@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-__all__ = ["Interval", "Point", "faults_of_order", "read_text"]
+__all__ = ["TOLERANCE", "Interval", "Point", "faults_of_order", "read_text"]
 
 TOLERANCE = 0.001
 """Seconds; smaller gaps and overlaps come from rounding."""
