@@ -20,6 +20,24 @@ def test_links_in_a_circle_are_walked_once(tmp_path):
     assert list(walk(tmp_path)) == ["a/x.wav"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.parametrize("first", ["a", "z"])
+def test_a_folder_keeps_its_own_name_beside_links_to_it(tmp_path, first):
+    for number, name in enumerate(("b", "c", "d") if first == "a" else ("d", "c", "b")):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / f"{number}.wav").touch()
+    (tmp_path / "in" / "b" / "sub").mkdir()
+    (tmp_path / "in" / "b" / "sub" / "y.wav").touch()
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "x.wav").touch()
+    for name, place in ((f"{first}1", "in/b"), (f"{first}2", "in/b/sub"), (f"{first}4", "else"), (f"{first}3", "else")):
+        (tmp_path / "in" / name).symlink_to(tmp_path / place, target_is_directory=True)
+    (tmp_path / "else" / "back").symlink_to(tmp_path / "in", target_is_directory=True)
+    names = dict(zip(("b", "c", "d"), "012" if first == "a" else "210", strict=True))
+    expected = [*(f"{name}/{number}.wav" for name, number in names.items()), "b/sub/y.wav", f"{first}3/x.wav"]
+    assert list(walk(tmp_path / "in")) == sorted(expected)
+
+
 @pytest.mark.parametrize("path", ["../x.wav", "a/../../x.wav", "/etc/passwd", "", ".", "a/../b.wav", "C:\\x.wav"])
 def test_paths_that_lead_outside_are_refused(tmp_path, path):
     with pytest.raises(ValueError, match="below the folder of the corpus"):

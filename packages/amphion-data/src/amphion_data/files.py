@@ -18,17 +18,27 @@ AUDIO_SUFFIXES = frozenset(
 
 
 def walk(root: Path) -> Iterator[str]:
-    """Paths of all files below a folder, with `/`, sorted by code point; links to folders are followed once."""
+    """Paths of all files below a folder, with `/`, sorted by code point.
+
+    Links to folders are followed, but a folder that was seen before, under its own name or by an earlier link, is not
+    seen again: which of its names it has must not depend on the order in which the file system lists them.
+    """
     seen: set[str] = set()
     found: list[str] = []
-    for folder, folders, files in os.walk(root, followlinks=True):
-        place = os.path.realpath(folder)
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        below = Path(folder).relative_to(root).as_posix()
-        found += [name if below == "." else f"{below}/{name}" for name in files]
+    starts = [str(root)]
+    for start in starts:
+        links: list[str] = []
+        for folder, folders, files in os.walk(start):
+            place = os.path.realpath(folder)
+            if place in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            here = Path(folder)
+            links += [str(here / name) for name in folders if (here / name).is_symlink()]
+            below = here.relative_to(root).as_posix()
+            found += [name if below == "." else f"{below}/{name}" for name in files]
+        starts += sorted(links)
     yield from sorted(found)
 
 

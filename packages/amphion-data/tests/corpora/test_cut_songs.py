@@ -1,4 +1,4 @@
-"""What of songs and labels is cut, dropped or warned of: CSD, PJS, KiSing, NUS-48E, and what they share."""
+"""What of songs and labels is cut, dropped or warned of: CSD, PJS, KiSing, NUS-48E, one's own, and what they share."""
 
 import json
 import struct
@@ -299,3 +299,42 @@ def test_audio_beside_the_phrases_of_kising_1_is_listed(sound, run):
     sound("songs/421.wav", rate=8000)
     done = run("kising")
     assert list(done.rows) == ["421_0001"] and done.drops == [("songs/421", "unlisted_audio")]
+
+
+GRID = '"ooTextFile" "TextGrid" 0 {0} <exists> 1 "IntervalTier" "phone" 0 {0} 2 0 0.1 "a" 0.1 {0} ""'
+"""A TextGrid of a phone and silence, by where it ends."""
+
+
+def test_labels_and_scores_of_a_folder_of_singers_have_to_be_of_their_audio(sound, text, run):
+    for name in ("good", "long", "short", "none", "late", "beyond", "shrill", "broken"):
+        sound(f"anna/song/{name}.wav", seconds=1.0)
+    for name, end in (("good", 1.05), ("long", 1.3), ("short", 0.5)):
+        text(f"anna/song/{name}.TextGrid", GRID.format(end))
+    text("anna/song/none.TextGrid", "nothing")
+    for name, notes in (
+        ("late", [(0, 480, 60), (960, 1200, 62)]),
+        ("beyond", [(0, 480, 60), (480, 1440, 62)]),
+        ("shrill", [(0, 480, 120)]),
+    ):
+        text(f"anna/song/{name}.mid", score(*((start, end, pitch, "la") for start, end, pitch in notes)))
+    text("anna/song/broken.mid", "nothing")
+    done = run("singing-folder")
+    assert (done.rows["anna/song/good"].extra["phones"], sorted(done.rows)[0]) == (["a", "SP"], "anna/song/beyond")
+    beyond = done.rows["anna/song/beyond"].extra
+    assert [(note["start"], note["end"]) for note in beyond["notes"]] == [(0.0, 0.5), (0.5, 1.0)]
+    assert beyond["warnings"] == ["score: the last note goes on to 1.500 s, the audio ends at 1.000 s; cut there"]
+    said = {id.rpartition("/")[2]: detail for id, detail in details(done).items()}
+    assert said["long"].startswith("long.TextGrid: the labels go on to 1.300 s, the audio ends at 1.000 s")
+    assert said["short"].startswith("short.TextGrid: the labels last 0.500 s, the audio 1.000 s")
+    assert said["none"] == "none.TextGrid: the TextGrid ends before the file type"
+    assert said["late"] == "late.mid: a note begins at 1.000 s, the audio ends at 1.000 s"
+    assert said["shrill"] == "shrill.mid: pitches outside 21 to 108: 120"
+    assert said["broken"].startswith("broken.mid: no MIDI file")
+
+
+def test_texts_labels_and_scores_of_singers_without_audio_are_missing_audio_once(sound, text, run):
+    sound("anna/song/a.wav")
+    for path in ("song/b.txt", "song/b.mid", "c.TextGrid", "about.txt"):
+        text(f"anna/{path}", "x")
+    text("README.txt", "x")
+    assert run("singing-folder").drops == [("anna/c", "missing_audio"), ("anna/song/b", "missing_audio")]

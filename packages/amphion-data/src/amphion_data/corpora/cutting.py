@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amphion_core.data import Drop
 from amphion_data.scores.melody import Melody, Note
+from amphion_data.scores.phones import SILENCE, special_phone
+from amphion_data.scores.pitches import fault_of_pitches
 from amphion_data.scores.score import TOLERANCE
+from amphion_data.scores.textgrid import read_textgrid
 from amphion_data.scores.timeline import Interval, faults_of_order
 
 if TYPE_CHECKING:
@@ -22,9 +26,11 @@ __all__ = [
     "MARGIN",
     "cut_at_pauses",
     "cut_at_rests",
+    "grid_phones",
     "length_of",
     "margins_of",
     "note_values",
+    "notes_within",
     "phone_values",
     "quietest",
     "slice_by_level",
@@ -103,6 +109,28 @@ def times_fault(
     return None
 
 
+def grid_phones(grid: Path, tier: str | None, length: float | None) -> tuple[list[Interval], list[str]]:
+    """Phones of the TextGrid of a clip, its breaths and pauses by our names; and what is odd about it, in words.
+
+    Args:
+        grid: the file.
+        tier: name of the tier of phones; None finds it.
+        length: seconds of the clip, as long as which they must last; None where it can't be read.
+
+    Raises:
+        ValueError: it is no TextGrid, has no such tier, or is not of this audio; names the file.
+    """
+    try:
+        found = read_textgrid(grid)
+        named = found.phones(tier).intervals
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"{grid.name}: {error}") from None
+    intervals = [Interval(i.start, i.end, special_phone(i.label) or i.label or SILENCE) for i in named]
+    if length is not None and (fault := times_fault(intervals, length, whole=True, overlaps=True)):
+        raise ValueError(f"{grid.name}: {fault}")
+    return intervals, [f"textgrid: {warning}" for warning in found.warnings]
+
+
 def cut_at_pauses(intervals: Sequence[Interval], pauses: Collection[str], shortest: float) -> list[list[Interval]]:
     """Phrases between labels of silence that last long enough; shorter silences stay inside."""
     phrases: list[list[Interval]] = []
@@ -142,6 +170,23 @@ def phone_values(intervals: Sequence[Interval], start: float) -> dict[str, Any]:
         "phone_starts": [round(interval.start - start, 6) for interval in intervals],
         "phone_durations": [round(interval.duration, 6) for interval in intervals],
     }
+
+
+def notes_within(notes: Sequence[Note], length: float) -> tuple[list[Note], list[str]]:
+    """Notes in order, the last one cut where a recording of so many seconds ends; and that it was, in words.
+
+    Raises:
+        ValueError: a note begins where the recording has ended, or is of no voice.
+    """
+    kept = list(notes)
+    if kept and kept[-1].start >= length:
+        raise ValueError(f"a note begins at {kept[-1].start:.3f} s, the audio ends at {length:.3f} s")
+    if fault := fault_of_pitches(note.pitch for note in kept):
+        raise ValueError(fault)
+    if not kept or round(kept[-1].end - length, 6) <= TOLERANCE:
+        return kept, []
+    beyond = f"the last note goes on to {kept[-1].end:.3f} s, the audio ends at {length:.3f} s; cut there"
+    return [*kept[:-1], replace(kept[-1], end=length)], [beyond]
 
 
 def note_values(notes: Sequence[Note], start: float) -> list[dict[str, Any]]:

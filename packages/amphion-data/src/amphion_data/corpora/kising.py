@@ -18,14 +18,12 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import cut_at_rests, length_of, margins_of, note_values
+from amphion_data.corpora.cutting import cut_at_rests, length_of, margins_of, note_values, notes_within
 from amphion_data.corpora.listing import Listing, find_root, make_row
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.melody import Melody, Note
 from amphion_data.scores.midi import read_midi
-from amphion_data.scores.pitches import fault_of_pitches
-from amphion_data.scores.score import TOLERANCE
 
 __all__ = ["KISING", "iter_kising"]
 
@@ -129,13 +127,13 @@ def _phrases(
     stretches = margins_of(begun, length)
     for number, phrase in enumerate(phrases):
         name = f"{id}_{number:02d}"
-        last = phrase[-1].start
-        beyond = f"a note begins at {last:.3f} s, the audio ends at {length:.3f} s" if last >= length else None
-        if fault := beyond or fault_of_pitches(note.pitch for note in phrase):
-            yield Drop(name, path, "bad_row", f"score: {fault}", "scan")
+        try:
+            whole, cut = notes_within(phrase, length)
+        except ValueError as error:
+            yield Drop(name, path, "bad_row", f"score: {error}", "scan")
             continue
         start, end = stretches[number]
-        notes, warnings = _mended(phrase, length)
+        notes, slurs = _without_lone_slurs(whole)
         yield make_row(
             name,
             path,
@@ -152,22 +150,19 @@ def _phrases(
                 "style": "singing",
                 "tempo": round(melody.tempo_at(phrase[0].start), 3),
                 "notes": note_values(notes, start),
-                "warnings": [f"score: {warning}" for warning in (*melody.warnings, *warnings)] or None,
+                "warnings": [f"score: {warning}" for warning in (*melody.warnings, *slurs, *cut)] or None,
             },
         )
 
 
-def _mended(phrase: list[Note], length: float) -> tuple[list[Note], list[str]]:
-    """A phrase without slurs that no syllable precedes and without a last note beyond the audio, and what was amiss."""
+def _without_lone_slurs(phrase: list[Note]) -> tuple[list[Note], list[str]]:
+    """A phrase without slurs that no syllable precedes, and what was amiss."""
     notes, warnings = list(phrase), []
     sung = next((i for i, note in enumerate(notes) if note.lyric), len(notes))
     for i, note in enumerate(notes[:sung]):
         if note.slur:
             warnings.append(f"the note at {note.start:.3f} s has a slur, but no syllable is before it; taken for none")
             notes[i] = replace(note, slur=False)
-    if round(notes[-1].end - length, 6) > TOLERANCE:
-        warnings.append(f"the last note goes on to {notes[-1].end:.3f} s, the audio ends at {length:.3f} s; cut there")
-        notes[-1] = replace(notes[-1], end=length)
     return notes, warnings
 
 

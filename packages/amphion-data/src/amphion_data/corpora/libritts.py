@@ -107,11 +107,11 @@ def _chapter(
     yield from (Drop(id, here.get(id, ""), reason, detail, "scan") for id, reason, detail in faults)
     broken = {id for id, *_ in faults} - spoken.keys()
     for id, path in here.items():
+        if id in broken:
+            continue
         if not re.fullmatch(rf"{re.escape(speaker)}_{re.escape(chapter)}_\d+_\d+", id):
             detail = f"not named {speaker}_{chapter}_PPPPPP_SSSSSS, as the clips of this folder are"
             yield Drop(id, path, "unlisted_audio", detail, "scan")
-            continue
-        if id in broken:
             continue
         if id in excluded:
             yield Drop(id, path, "filtered", "stands in the list of excluded clips", "scan")

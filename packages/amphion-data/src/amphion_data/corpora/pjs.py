@@ -98,12 +98,13 @@ def _song(
     if isinstance(length, Drop):
         yield length
         return
-    intervals = _labels(listing.file(f"{song}/{song}.lab"), length)
+    lab = listing.file(f"{song}/{song}.lab")
+    intervals = _labels(lab, length)
     about = {"song": song, "style": "singing"}
     if length <= _LONGEST_SONG or not intervals:
         text = _sentence(song, listing, require_text)
         notes, warnings = _notes(listing.file(f"{song}/{song}.musicxml"))
-        extra = {**about, **_whole(intervals, length, path), "score_notes": notes, "warnings": warnings}
+        extra = {**about, **_whole(intervals, length, path, lab), "score_notes": notes, "warnings": warnings}
         duration = round(extra.get("end", length) - extra.get("start", 0.0), 6)
         yield make_row(id, path, duration=duration, **text, **voice, extra=extra)
         return
@@ -135,13 +136,19 @@ def _labels(path: Path | None, length: float) -> list[Interval]:
     return intervals
 
 
-def _whole(intervals: list[Interval], length: float, path: str) -> dict[str, Any]:
+def _whole(intervals: list[Interval], length: float, path: str, lab: Path | None) -> dict[str, Any]:
     """Phones of a song that is not cut at pauses, and which stretch of it they fill where that is not all of it.
+
+    Args:
+        intervals: the phones.
+        length: seconds of the song.
+        path: of the song.
+        lab: file of the phones.
 
     Raises:
         ValueError: the phones leave out more than the beginning and the end.
     """
-    if not intervals:
+    if lab is None or not intervals:
         return {}
     start, end = round(intervals[0].start, 6), round(min(intervals[-1].end, length), 6)
     if round(length - (end - start), 6) <= TOLERANCE:
@@ -150,7 +157,7 @@ def _whole(intervals: list[Interval], length: float, path: str) -> dict[str, Any
         place = {"source": path, "start": start, "end": end}
     clip = [Interval(interval.start - start, interval.end - start, interval.label) for interval in intervals]
     if fault := times_fault(clip, end - start, whole=True):
-        raise ValueError(fault)
+        raise ValueError(f"{lab.name}: {fault}")
     return {**place, **phone_values(clip, 0.0)}
 
 

@@ -13,13 +13,11 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import phone_values, times_fault
+from amphion_data.corpora.cutting import grid_phones, phone_values
 from amphion_data.corpora.listing import Listing, find_root, make_row, seconds_of
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
 from amphion_data.scores.phones import is_special, special_phone
-from amphion_data.scores.textgrid import read_textgrid
-from amphion_data.scores.timeline import Interval
 
 __all__ = ["POPCS", "iter_popcs"]
 
@@ -58,7 +56,7 @@ def iter_popcs(
         try:
             raw, spelt = listing.text(f"{base}.txt"), listing.text(f"{base}_ph.txt")
             labels, warnings = _labels(listing.file(f"{base}.TextGrid"), spelt, phone_tier, root / path)
-        except (ValueError, LookupError) as error:
+        except ValueError as error:
             yield Drop(id, path, "bad_row", str(error), "scan")
             continue
         yield make_row(
@@ -88,20 +86,11 @@ def _labels(grid: Path | None, spelt: str | None, tier: str | None, audio: Path)
 
     Raises:
         ValueError: no TextGrid, or one that is not of this audio.
-        LookupError: it has no tier of phones.
     """
     if grid is None:
         phones = [special_phone(phone) or phone for phone in (spelt or "").split()]
         return ({"phones": phones} if phones else {}), []
-    found = read_textgrid(grid)
-    intervals = [
-        Interval(i.start, i.end, special_phone(i.label) or i.label or "SP") for i in found.phones(tier).intervals
-    ]
-    length = seconds_of(audio)
-    fault = None if length is None else times_fault(intervals, length, whole=True, overlaps=True)
-    if fault:
-        raise ValueError(f"{grid.name}: {fault}")
-    warnings = [f"textgrid: {warning}" for warning in found.warnings]
+    intervals, warnings = grid_phones(grid, tier, seconds_of(audio))
     sung = [i.label for i in intervals if not is_special(i.label)]
     listed = [special_phone(phone) or phone for phone in (spelt or "").split()]
     if listed and sung != [phone for phone in listed if not is_special(phone)]:

@@ -5,18 +5,19 @@ Beside a file may lie `NAME.txt` with its lyrics, `NAME.mid` with its notes and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.corpora.cutting import note_values, phone_values
-from amphion_data.corpora.listing import Listing, make_row
+from amphion_data.corpora.cutting import grid_phones, note_values, notes_within, phone_values
+from amphion_data.corpora.listing import Listing, make_row, seconds_of
 from amphion_data.corpus import Corpus
 from amphion_data.files import first_entries
 from amphion_data.scores.midi import read_midi
-from amphion_data.scores.textgrid import read_textgrid
 
 __all__ = ["SINGING_FOLDER", "iter_singing_folder"]
 
@@ -50,8 +51,8 @@ def iter_singing_folder(
         song = parts[1] if len(parts) > 2 else None
         try:
             raw = listing.text(f"{name}.txt")
-            labels, warnings = _labels(listing, name, phone_tier)
-        except (ValueError, LookupError) as error:
+            labels, warnings = _labels(listing, name, path, phone_tier)
+        except ValueError as error:
             yield Drop(name, path, "bad_row", str(error), "scan")
             continue
         extra = {"song": song, "unit": song if by_song and song else name, "style": "singing"}
@@ -63,22 +64,39 @@ def iter_singing_folder(
             language=language,
             extra={**extra, **labels, "warnings": warnings or None},
         )
+    alone = dict(listing.orphans(".mid", ".textgrid", audio_of=partial(_within, folders=1)))
+    texts = dict(listing.orphans(".txt", audio_of=partial(_within, folders=2)))  # beside the songs it may be anything
+    for name, path in sorted((texts | alone).items()):
+        yield make_row(name, None, looked_for=f"{name}.wav; {path} is there")
 
 
-def _labels(listing: Listing, name: str, tier: str | None) -> tuple[dict[str, Any], list[str]]:
-    """Notes and phones of the files beside the audio."""
+def _within(name: str, folders: int) -> str | None:
+    """A name that lies in so many folders at least."""
+    return name if name.count("/") >= folders else None
+
+
+def _labels(listing: Listing, name: str, path: str, tier: str | None) -> tuple[dict[str, Any], list[str]]:
+    """Notes and phones of the files beside the audio.
+
+    Raises:
+        ValueError: one of them can't be read, or is not of this audio; names the file.
+    """
     found: dict[str, Any] = {}
     warnings: list[str] = []
-    score = listing.file(f"{name}.mid")
+    score, grid = listing.file(f"{name}.mid"), listing.file(f"{name}.TextGrid")
+    length = seconds_of(listing.root / path) if score or grid else None
     if score is not None:
-        melody = read_midi(score)
-        found |= {"tempo": round(melody.tempo, 3), "notes": note_values(melody.notes, 0.0)}
-        warnings += [f"score: {warning}" for warning in melody.warnings]
-    grid = listing.file(f"{name}.TextGrid")
+        try:
+            melody = read_midi(score)
+            notes, cut = notes_within(melody.notes, math.inf if length is None else length)
+        except ValueError as error:
+            raise ValueError(f"{score.name}: {error}") from None
+        found |= {"tempo": round(melody.tempo, 3), "notes": note_values(notes, 0.0)}
+        warnings += [f"score: {warning}" for warning in (*melody.warnings, *cut)]
     if grid is not None:
-        labels = read_textgrid(grid)
-        found |= phone_values(labels.phones(tier).intervals, 0.0)
-        warnings += [f"textgrid: {warning}" for warning in labels.warnings]
+        phones, odd = grid_phones(grid, tier, length)
+        found |= phone_values(phones, 0.0)
+        warnings += odd
     return found, warnings
 
 
