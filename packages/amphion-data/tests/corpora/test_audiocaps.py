@@ -47,7 +47,7 @@ def test_a_clip_is_one_row_with_its_captions_by_their_numbers(tree, run):
 
 def test_missing_long_and_false_sounds_are_drops(tree, run):
     assert run("audiocaps").drops == [
-        ("bad", "bad_row"),
+        ("bad_1", "bad_row"),
         ("gone_10", "missing_audio"),
         ("html_0", "corrupt_audio"),
         ("longone_0", "duration_mismatch"),
@@ -96,3 +96,20 @@ def test_a_sound_named_by_its_video_alone_is_of_no_clip_where_the_video_has_two(
     assert done.drops == [(id, "missing_audio") for id in ("named_50", "shared_0", "shared_50")]
     said = "clips of this video at 0 s, 50 s; shared.wav does not say of which it is; name it shared_50.wav"
     assert said in details(done)["shared_50"][1]
+
+
+def test_a_row_that_is_none_says_why_and_costs_its_sound_once(sound, text, run):
+    faulty = ["x,number,0,Rain", "7,comma,0,Rain, wind", "8,short,0", "9,start,soon,Rain", "10,,0,Rain"]
+    text("dataset/train.csv", HEAD + "\n".join(["1,good,0,Rain", *faulty]) + "\n")
+    for name in ("good", "number", "comma", "short"):
+        sound(f"{name}_0.wav", rate=8000)
+    done = run("audiocaps")
+    assert list(done.rows) == ["good_0"] and {reason for _, reason in done.drops} == {"bad_row"}
+    said = details(done)
+    assert said["number_0"] == ("number_0.wav", "train.csv:3: audiocap_id is 'x', a whole number was expected")
+    words = "expected 4 columns, got 5: ['7', 'comma', '0', 'Rain', ' wind']; a caption with commas has to be quoted"
+    assert said["comma_0"] == ("comma_0.wav", f"train.csv:4: {words}")
+    assert said["short_0"][1].startswith("train.csv:5: expected 4 columns, got 3: ['8', 'short', '0']")
+    expected = "the id of a video and seconds from 0 on were expected"
+    assert said["start"][1] == f"train.csv:6: youtube_id 'start' and start_time 'soon'; {expected}"
+    assert said["train.csv:7"][1] == f"train.csv:7: youtube_id '' and start_time '0'; {expected}"

@@ -11,8 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -175,25 +176,36 @@ def _clips(table: Path) -> tuple[list[_Clip], list[_Fault]]:
     faults = []
     for row in reader:
         where = f"{table.name}:{reader.line_num}"
-        values = [row[name] for name in _COLUMNS]
-        number, video, start, caption = (value or "" for value in values)
+        number, video, start, caption = (row[name] or "" for name in _COLUMNS)
         video = video.strip()
-        clip = _clip(number, video, start, where)
-        broken = any(not _is_utf8(value) for value in values if value)
-        if clip is None or row["caption"] is None or broken:
-            shown = [None if value is None else _shown(value) for value in values]
-            detail = f"{where}: {'not UTF-8: ' if broken else ''}{shown}"
-            faults.append(_Fault(detail, _shown(video) or where, clip))
+        clip = _clip(video, start, where)
+        fault = _fault_of(row, clip)
+        if clip is None or fault:
+            faults.append(_Fault(f"{where}: {fault}", _shown(video) or where, clip))
             continue
         clip = clips.setdefault((clip.video, clip.start), clip)
         clip.captions.append((int(number), caption))
     return list(clips.values()), faults
 
 
-def _clip(number: str, video: str, start: str, where: str) -> _Clip | None:
+def _fault_of(row: Mapping[str | None, Any], clip: _Clip | None) -> str:
+    """What is wrong with a row, in words; empty where nothing is."""
+    cells = [value for name, value in row.items() if name is not None and value is not None] + row.get(None, [])
+    columns = len(row) - (None in row)
+    shown = [_shown(cell) for cell in cells]
+    if len(cells) != columns:
+        return f"expected {columns} columns, got {len(cells)}: {shown}; a caption with commas has to be quoted"
+    if shown != cells:
+        return f"not UTF-8: {shown}"
+    if not re.fullmatch(r"\s*\d+\s*", row["audiocap_id"]):
+        return f"audiocap_id is {row['audiocap_id']!r}, a whole number was expected"
+    stated = f"youtube_id {row['youtube_id']!r} and start_time {row['start_time']!r}"
+    return "" if clip else f"{stated}; the id of a video and seconds from 0 on were expected"
+
+
+def _clip(video: str, start: str, where: str) -> _Clip | None:
     """The clip of a row, without its captions; None where the row does not tell."""
     try:
-        int(number)
         begin = int(float(start))
     except (OverflowError, ValueError):
         return None
