@@ -7,7 +7,7 @@ BRINGS = {
     "perceptual": {"pesq_wb", "pesq_nb", "stoi", "estoi"},
     "mos": {"dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808"},
     "speaker": {"speaker_similarity", "sim_o", "sim_r", "rawnet3", "wespeaker-resnet34-lm", "speechbrain-ecapa"},
-    "embedding": {"fad", "fd", "kl", "clap_score", "utmos", "squim_stoi", "squim_mos", "nisqa_mos"},
+    "embedding": {"fad", "fd", "kl", "clap_score", "utmos", "squim_stoi", "squim_mos", "nisqa_mos", "audiobox_ce"},
     "vad": {"speech_share"},
     "asr": {"whisper-large-v3", "hubert-large-ls960-ft"},
     "faster-whisper": {"faster-whisper-large-v3"},

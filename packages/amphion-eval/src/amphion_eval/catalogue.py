@@ -27,6 +27,10 @@ from amphion_eval.models import audio_catalogue, catalogue, quality_catalogue
 from amphion_eval.values import Undefined
 
 __all__ = [
+    "audiobox_ce",
+    "audiobox_cu",
+    "audiobox_pc",
+    "audiobox_pq",
     "cer",
     "clap_score",
     "dnsmos_bak",
@@ -322,6 +326,11 @@ nisqa_noisiness = _nisqa("nisqa_noisiness", quality.nisqa_noisiness)
 nisqa_discontinuity = _nisqa("nisqa_discontinuity", quality.nisqa_discontinuity)
 nisqa_coloration = _nisqa("nisqa_coloration", quality.nisqa_coloration)
 nisqa_loudness = _nisqa("nisqa_loudness", quality.nisqa_loudness)
+_audiobox = partial(_rated, model="audiobox-aesthetics", unit="points", low=0.0, high=11.0)
+audiobox_ce = _audiobox("audiobox_ce", quality.audiobox_ce)
+audiobox_cu = _audiobox("audiobox_cu", quality.audiobox_cu)
+audiobox_pc = _audiobox("audiobox_pc", quality.audiobox_pc, best="none")
+audiobox_pq = _audiobox("audiobox_pq", quality.audiobox_pq)
 squim_stoi = _rated("squim_stoi", quality.squim_stoi, "squim-objective", unit="", low=0.0, high=1.0)
 squim_pesq = _rated("squim_pesq", quality.squim_pesq, "squim-objective", low=1.0, high=5.0)
 squim_si_sdr = _rated("squim_si_sdr", quality.squim_si_sdr, "squim-objective", unit="dB")

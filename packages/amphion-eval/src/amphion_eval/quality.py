@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 __all__ = [
+    "audiobox_ce",
+    "audiobox_cu",
+    "audiobox_pc",
+    "audiobox_pq",
     "dnsmos_bak",
     "dnsmos_ovrl",
     "dnsmos_p808",
@@ -94,6 +98,26 @@ def nisqa_coloration(output: Rating) -> float:
 def nisqa_loudness(output: Rating) -> float:
     """How well listeners would find the level chosen, neither soft nor loud: about 1 to 5, higher is better."""
     return float(output["loudness"])
+
+
+def audiobox_ce(output: Rating) -> float:
+    """Content enjoyment, how much listeners would like to hear it: about 1 to 10, higher is better."""
+    return float(output["CE"])
+
+
+def audiobox_cu(output: Rating) -> float:
+    """Content usefulness, how well it would serve as source material: about 1 to 10, higher is better."""
+    return float(output["CU"])
+
+
+def audiobox_pc(output: Rating) -> float:
+    """Production complexity, how much sounds together: about 1 to 10, descriptive; 1 to 2 for one clean voice."""
+    return float(output["PC"])
+
+
+def audiobox_pq(output: Rating) -> float:
+    """Production quality, how clean and well made the recording would be found: about 1 to 10, higher is better."""
+    return float(output["PQ"])
 
 
 def squim_stoi(output: Rating) -> float:

@@ -32,6 +32,12 @@ _NISQA = Weights(
     url="https://github.com/gabrielmittag/NISQA/tree/master/weights",
     licence="CC-BY-NC-SA-4.0",
 )
+_AUDIOBOX = Weights(
+    "audiobox-aesthetics",
+    repository="facebook/audiobox-aesthetics",
+    patterns=("config.json", "model.safetensors"),
+    licence="CC-BY-4.0",
+)
 _SQUIM_STORE = "https://download.pytorch.org/torchaudio/models/"
 _SQUIM_OBJECTIVE = Weights(
     "squim-objective",
@@ -69,6 +75,12 @@ def _load_nisqa(device: str) -> Batch:
     from amphion_eval.models.nisqa import load
 
     return load(_NISQA.locate(), device)
+
+
+def _load_audiobox(device: str) -> Batch:
+    from amphion_eval.models.audiobox import load
+
+    return load(_AUDIOBOX.locate(), device)
 
 
 def _load_squim_objective(device: str) -> Batch:
@@ -140,6 +152,14 @@ QUALITY: Mapping[str, Model] = {
             requires=_TORCH,
             licence="CC-BY-NC-SA-4.0",
             source="Mittag et al., 2021, arXiv:2104.09494",
+        ),
+        Model(
+            "audiobox-aesthetics",
+            _load_audiobox,
+            weights=(_AUDIOBOX,),
+            requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
+            licence="CC-BY-4.0",
+            source="Tjandra et al., 2025, arXiv:2502.05139",
         ),
         Model(
             "squim-objective",
