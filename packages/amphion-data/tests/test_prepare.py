@@ -309,6 +309,17 @@ def test_a_list_decides_the_split_and_drops_the_rest(tmp_path, corpus):
     assert (report.kept, report.dropped) == ({"train": 1, "valid": 0, "test": 1}, {"filtered": 22})
 
 
+@pytest.mark.parametrize(("given", "code"), [("English", "en"), ("EN-us", "en"), ("yue", "yue")])
+def test_a_language_is_given_by_its_letters_or_its_name(given, code):
+    assert PrepareSettings.parse({"language": given}).language == code
+
+
+@pytest.mark.parametrize("given", ["klingonese", "x1", ""])
+def test_a_language_that_is_none_is_refused(given):
+    with pytest.raises(ValueError, match="is no language; give two letters, such as en"):
+        PrepareSettings.parse({"language": given})
+
+
 def test_an_output_inside_the_corpus_is_refused(corpus):
     with pytest.raises(ValueError, match="is inside the corpus"):
         run("ljspeech", corpus, corpus / "out")

@@ -12,6 +12,7 @@ import contextlib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
 from typing import Any
@@ -115,6 +116,11 @@ def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
         raise ValueError(f"{root} has several tables, {names}; give the path of one of them in place of the folder")
     if chosen:
         return [(chosen[0], None)]
+    return _tables_of_splits(root) or (_tables_of_splits(root / "data") if (root / "data").is_dir() else [])
+
+
+def _tables_of_splits(root: Path) -> Sequence[tuple[Path, str | None]]:
+    """The table `metadata` in each folder that is called like a split; none where one of them has none."""
     folders = [(p, split) for p in sorted(root.iterdir()) if p.is_dir() and (split := _split_of(p.name)) is not None]
     inner = [(table, split) for p, split in folders for table in _tables_in(p) if table.stem.lower() == "metadata"]
     return inner if len(inner) == len(folders) else []
@@ -147,7 +153,8 @@ class _Finder:
     def meant(self, row: TableRow, folder: Path) -> str:
         """The audio of a faulty row, so that it does not count as unlisted as well; empty where that is not known."""
         stated = row.values.get("audio") or row.values.get("id")
-        for name in (stated, *filter(is_audio, row.cells)):
+        inner = stated.get("path") if isinstance(stated, dict) else None  # as the data sets of Hugging Face have it
+        for name in (inner or stated, *filter(is_audio, row.cells)):
             with contextlib.suppress(ValueError, LookupError):
                 return self(str(name or ""), folder)
         return ""
@@ -164,6 +171,8 @@ def _from_table(
 ) -> Utterance | Drop:
     values = dict(row.values)
     stated, own_id = values.pop("audio", None), _word(values.pop("id", None))
+    if isinstance(stated, dict | list | bool):
+        row, stated = replace(row, fault=row.fault or f"audio is {stated!r:.99}, the path of a file was expected"), None
     name = _printable(own_id or (_stem(str(stated)) if stated else ""))
     if row.fault or not name:
         path = finder.meant(row, folder) if row.reason == "bad_row" else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from amphion_core.config import Config
+from amphion_data.languages import language_code
 
 __all__ = ["PrepareSettings"]
 
@@ -29,7 +31,8 @@ class PrepareSettings(Config):
         per_shard: rows in a shard.
         on_error: whether a faulty row is recorded in `drops.jsonl` or ends the run.
         require_text: whether audio without text is dropped.
-        speaker: label of rows that state none; None leaves them so. So is `language`.
+        speaker: label of rows that state none; None leaves them so.
+        language: the same, two letters; names in English are taken too (`English`, `eng`, `en-US`).
         licence: of the data, for the card; None takes what is known of the corpus.
         options: of the corpus's reader, as `amphion-data corpora` lists them.
     """
@@ -53,6 +56,14 @@ class PrepareSettings(Config):
     language: str | None = None
     licence: str | None = None
     options: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("language")
+    @classmethod
+    def _code(cls, value: str | None) -> str | None:
+        code = None if value is None else language_code(value)
+        if code is not None and not re.fullmatch("[a-z]{2,3}", code):
+            raise ValueError(f"{value!r} is no language; give two letters, such as en")
+        return code
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,6 +9,8 @@ import pytest
 from amphion_core import audio
 from amphion_core.data import ShardSet
 from amphion_data.corpus import find_corpus, known_corpora
+from amphion_data.export_hf import HubLayout
+from amphion_data.exporting import export
 
 
 def drops_of(done):
@@ -216,6 +218,31 @@ def test_hf_audiofolder_with_splits_is_read(sound, text, run):
         text(f"{split}/metadata.csv", f"file_name,transcription\nx_{split}.wav,said in {split}\n")
     rows = run("folder").rows
     assert {row.text: row.extra["split"] for row in rows.values()} == {"said in train": "train", "said in test": "test"}
+
+
+def test_what_was_exported_for_the_hub_is_read_again(sound, text, run, tmp_path):
+    for number in range(3):
+        sound(f"{number}.wav")
+    text("m.csv", "audio,text,speaker,split\n0.wav,one,ann,train\n1.wav,two,bob,valid\n2.wav,three,bob,test\n")
+    first = run("folder")
+    export(tmp_path / "out", tmp_path / "hub", HubLayout(), workers=1)
+    again = run("folder", source=tmp_path / "hub", out="again")
+    facts = [
+        {id: (row.text, row.speaker, row.duration, row.extra["split"]) for id, row in done.rows.items()}
+        for done in (first, again)
+    ]
+    assert facts[0] == facts[1] and len(facts[0]) == 3
+
+
+@pytest.mark.parametrize("stated", [{"path": "a.wav"}, ["a.wav"], True])
+def test_audio_that_is_no_path_is_a_bad_row_that_says_so(sound, text, run, stated):
+    for name in "ab":
+        sound(f"{name}.wav")
+    text("m.jsonl", lines({"audio": stated, "text": "x", "id": "a"}, {"audio": "b.wav", "text": "y"}))
+    done = run("folder")
+    assert list(done.rows) == ["b"]
+    (drop,) = [drop for drop in drops_of(done) if drop["id"] == "a" and drop["reason"] == "bad_row"]
+    assert drop["detail"] == f"m.jsonl:1: audio is {stated!r}, the path of a file was expected"
 
 
 def test_overlay_replaces_texts_of_ljspeech(make_ljspeech, run, root, tmp_path):

@@ -55,6 +55,13 @@ def test_m4singer_rows_have_lyrics_and_scores(m4, run):
     ]
 
 
+def test_a_phrase_of_m4singer_whose_name_is_none_is_one_drop(sound, text, run):
+    for name in ("Bass-1#a/0001", "Bass-1#a#b/0001"):
+        sound(f"{name}.wav", rate=48_000)
+    text("meta.json", json.dumps([m4_item("Bass-1#a#0001"), m4_item("Bass-1#a#b#0001")]))
+    assert run("m4singer").drops == [("Bass-1#a#b#0001", "bad_row")]
+
+
 def test_m4singer_songs_are_not_torn_apart(m4, run):
     from amphion_data.corpus import find_corpus
 

@@ -80,7 +80,8 @@ def _row(
         return Drop(where, "", "bad_row", f"{where}: no object with an item_name", "scan")
     parts = name.split("#")
     if len(parts) != 3 or not all(parts):
-        return Drop(name, "", "bad_row", f"{where}: item_name is not of the form SINGER#SONG#NUMBER", "scan")
+        audio = listing.find("/".join(name.rsplit("#", 1)))  # its phrase is no further drop
+        return Drop(name, audio or "", "bad_row", f"{where}: item_name is not of the form SINGER#SONG#NUMBER", "scan")
     singer, song, number = parts
     if ".." in name.split("/") or name.startswith("/"):
         return Drop(name, "", "unsafe_path", f"{where}: the name leads out of the corpus", "scan")
