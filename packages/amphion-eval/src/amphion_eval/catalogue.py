@@ -94,6 +94,7 @@ __all__ = [
     "squim_stoi",
     "stoi",
     "utmos",
+    "utmosv2",
     "vuv_error",
     "vuv_f1",
     "wer",
@@ -320,6 +321,7 @@ dnsmos_personalized_sig = _personal("dnsmos_personalized_sig", quality.dnsmos_pe
 dnsmos_personalized_bak = _personal("dnsmos_personalized_bak", quality.dnsmos_personalized_bak)
 dnsmos_personalized_ovrl = _personal("dnsmos_personalized_ovrl", quality.dnsmos_personalized_ovrl)
 utmos = _rated("utmos", quality.utmos, "utmos22-strong", low=0.0, high=6.0)
+utmosv2 = _rated("utmosv2", quality.utmosv2, "utmosv2", low=0.0, high=6.0)
 _nisqa = partial(_rated, model="nisqa", low=0.0, high=6.0)
 nisqa_mos = _nisqa("nisqa_mos", quality.nisqa_mos)
 nisqa_noisiness = _nisqa("nisqa_noisiness", quality.nisqa_noisiness)

@@ -30,6 +30,7 @@ __all__ = [
     "squim_si_sdr",
     "squim_stoi",
     "utmos",
+    "utmosv2",
 ]
 
 Rating = Mapping[str, float]
@@ -73,6 +74,11 @@ def dnsmos_personalized_ovrl(output: Rating) -> float:
 def utmos(output: Rating) -> float:
     """Naturalness, as listeners of synthetic speech would rate it: about 1 to 5, higher is better."""
     return float(output["utmos"])
+
+
+def utmosv2(output: Rating) -> float:
+    """Naturalness, as listeners who compare good synthesis would rate it: about 1 to 5, higher is better."""
+    return float(output["utmosv2"])
 
 
 def nisqa_mos(output: Rating) -> float:

@@ -26,6 +26,14 @@ _UTMOS = Weights(
     url="https://github.com/tarepan/SpeechMOS/releases/tag/v1.0.0",
     licence="MIT",
 )
+_UTMOSV2 = Weights(
+    "utmosv2",
+    "fold0_s42_best_model.pth",
+    repository="sarulab-speech/UTMOSv2",
+    sha256="c8149d988e4bbf3f347e6966b5d769de347a5f8c59ffca1dc4bd4bf5b8585e57",
+    licence="MIT",
+)
+_UTMOSV2_LISTENERS = {"dataset": "sarulab"}
 _NISQA = Weights(
     "nisqa",
     "nisqa.tar",
@@ -69,6 +77,12 @@ def _load_utmos(device: str) -> Batch:
     from amphion_eval.models.utmos import load
 
     return load(_UTMOS.locate(), device)
+
+
+def _load_utmosv2(device: str) -> Batch:
+    from amphion_eval.models.utmosv2 import load
+
+    return load(_UTMOSV2.locate(), device, **_UTMOSV2_LISTENERS)
 
 
 def _load_nisqa(device: str) -> Batch:
@@ -143,6 +157,15 @@ QUALITY: Mapping[str, Model] = {
             requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
             licence="MIT",
             source="Saeki et al., 2022, arXiv:2204.02152",
+        ),
+        Model(
+            "utmosv2",
+            _load_utmosv2,
+            weights=(_UTMOSV2,),
+            requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
+            parameters={**_UTMOSV2_LISTENERS, "crops": 5},
+            licence="MIT",
+            source="Baba et al., 2024, arXiv:2409.09305",
         ),
         Model(
             "nisqa",
