@@ -349,3 +349,38 @@ def test_peak_and_rms_are_those_of_the_check():
     found = audio.check(wav, 16_000)
     assert audio.peak_and_rms(wav) == (found.peak, found.rms)
     assert audio.peak_and_rms(np.zeros(0, np.float32)) == (0.0, 0.0)
+
+
+def lame(seconds, rate=24000, channels=1, mode="CONSTANT"):
+    buffer = io.BytesIO()
+    wav = np.stack([noise(round(seconds * rate))] * channels, axis=1)
+    soundfile.write(buffer, wav, rate, format="MP3", bitrate_mode=mode, compression_level=0.5)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (24000, 2), (44100, 2), (48000, 1)])
+def test_mp3_files_that_were_joined_are_decoded_to_their_end(rate, channels, mode, tmp_path):
+    one = lame(2.0, rate, channels, mode)
+    (tmp_path / "two.mp3").write_bytes(one + b"ID3\x04\0\0\0\0\0\x04abcd" + one)
+    for source in (one + one, tmp_path / "two.mp3"):
+        # Between them lie the padding of the first and the header of the second, a frame or two each.
+        assert audio.load(source)[0].shape[0] / rate == pytest.approx(4.0, abs=0.2)
+        assert audio.info(source).duration == pytest.approx(4.0, abs=0.2)
+    late, _ = audio.load(one + one, start=3.0, duration=0.5)
+    assert late.shape == (rate // 2,) and np.abs(late).max() > 0.1
+
+
+@pytest.mark.parametrize(("mode", "name"), [("CONSTANT", b"Info"), ("VARIABLE", b"Xing")])
+def test_an_mp3_header_that_states_too_few_frames_is_not_believed(mode, name):
+    data = bytearray(lame(3.0, mode=mode))
+    count = data.find(name) + 8
+    whole = audio.load(bytes(data))[0]
+    data[count : count + 4] = struct.pack(">I", 5)
+    np.testing.assert_array_equal(audio.load(bytes(data))[0], whole)
+
+
+@pytest.mark.parametrize("behind", [b"TAG" + bytes(125), bytes(3000), b"APETAGEX" + bytes(60), b"\xff\xfb" * 50])
+def test_what_lies_behind_the_frames_of_an_mp3_is_no_sound(behind):
+    data = lame(2.0)
+    np.testing.assert_array_equal(audio.load(data + behind)[0], audio.load(data)[0])

@@ -18,6 +18,7 @@ from amphion_core.atomic import atomic_writer
 from amphion_core.containers import CHUNK_HEAD, cut_reason, sniff, stable_ogg, stable_wav
 from amphion_core.extras import MissingExtraError, require
 from amphion_core.levels import AudioCheck, check, loudness, normalize_loudness, peak_and_rms, trim_silence
+from amphion_core.mpeg import counted_mp3
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,8 +164,8 @@ def decode(
     if start < 0 or (duration is not None and duration < 0):
         raise ValueError(f"start and duration must not be negative, got {start} s and {duration} s")
     name = _name(source)
-    with _opened(source) as stream:
-        _check_whole(stream, name)
+    with _opened(source) as opened:
+        stream = _whole(opened, name)
         try:
             wav, rate, container, subtype = _decode(stream, name, start, duration)
         except _ForeignFormatError as error:
@@ -183,8 +184,8 @@ def info(source: str | Path | bytes) -> AudioInfo:
         MissingAudioError: there is no such file.
     """
     name = _name(source)
-    with _opened(source) as stream:
-        _check_whole(stream, name)
+    with _opened(source) as opened:
+        stream = _whole(opened, name)
         try:
             file = _open(stream, name)
         except _ForeignFormatError as error:
@@ -326,7 +327,8 @@ def _opened(source: str | Path | bytes) -> BinaryIO:
         raise MissingAudioError(f"{path} is a folder, not an audio file") from None
 
 
-def _check_whole(stream: BinaryIO, name: str) -> None:
+def _whole(stream: BinaryIO, name: str) -> BinaryIO:
+    """The stream of a file that was not cut, from its beginning to its end, whatever the header of an MP3 says."""
     magic = stream.read(4)
     if not magic:
         raise AudioError(f"{name} is empty: 0 bytes", "empty_audio")
@@ -338,6 +340,7 @@ def _check_whole(stream: BinaryIO, name: str) -> None:
         if why:
             raise AudioError(f"{name} was cut: {why}", "truncated_audio")
     stream.seek(0)
+    return counted_mp3(stream) if sniff(magic) == "mp3" else stream
 
 
 def _open(stream: BinaryIO, name: str) -> Any:
