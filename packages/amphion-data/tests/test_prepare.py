@@ -316,8 +316,18 @@ def test_a_language_is_given_by_its_letters_or_its_name(given, code):
 
 @pytest.mark.parametrize("given", ["klingonese", "x1", ""])
 def test_a_language_that_is_none_is_refused(given):
-    with pytest.raises(ValueError, match="is no language; give two letters, such as en"):
+    with pytest.raises(ValueError, match="a language has two letters, such as en, got"):
         PrepareSettings.parse({"language": given})
+
+
+def test_a_unit_that_decides_nothing_is_said_and_an_unknown_one_refused(tmp_path, write, caplog):
+    for name in "ab":
+        write(tmp_path / "in" / f"{name}.wav")
+    (tmp_path / "in" / "m.csv").write_text("audio,text,split\na.wav,x,train\nb.wav,y,test\n")
+    run("folder", tmp_path / "in", tmp_path / "out", split_by="id")
+    assert "--split-by id has no effect: the corpus says what is in which split" in caplog.text
+    with pytest.raises(ValueError, match="folder is split by speaker or id or folder, not by 'song'"):
+        run("folder", tmp_path / "in", tmp_path / "other", split_by="song")
 
 
 def test_an_output_inside_the_corpus_is_refused(corpus):

@@ -118,16 +118,20 @@ def _split(
     corpus: Corpus, rows: Sequence[Utterance], settings: PrepareSettings, split_list: str | Path | None
 ) -> tuple[list[str], str, bool]:
     """The split of each row, empty where a given list leaves it out, the rule in words, and whether it is the hash."""
+    unit = corpus.unit(rows, settings.split_by)
+    stated = any("split" in row.extra for row in rows)
+    if settings.split_by and (split_list is not None or stated):
+        who = "the list of splits" if split_list is not None else "the corpus"
+        log.warning("--split-by %s has no effect: %s says what is in which split", settings.split_by, who)
     if split_list is not None:
         listed = read_split_list(split_list)
         unknown = sorted(listed.keys() - {row.id for row in rows})
         if unknown:
             log.warning("%s lists %d ids that are no usable rows: %s ...", split_list, len(unknown), unknown[:5])
         return [listed.get(row.id, "") for row in rows], f"Split as in the list {Path(split_list).name}.", False
-    if any("split" in row.extra for row in rows):
+    if stated:
         rule = "Split as the corpus states, train where it does not."
         return [row.extra.get("split", "train") for row in rows], rule, False
-    unit = corpus.unit(rows, settings.split_by)
     units = [corpus.units[unit](row) for row in rows]
     names = assign_splits(corpus.name, units, valid=settings.valid, test=settings.test)
     return names, f"Split by hash of the {unit}: none is in two splits.", True

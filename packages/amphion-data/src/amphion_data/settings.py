@@ -62,7 +62,7 @@ class PrepareSettings(Config):
     def _code(cls, value: str | None) -> str | None:
         code = None if value is None else language_code(value)
         if code is not None and not re.fullmatch("[a-z]{2,3}", code):
-            raise ValueError(f"{value!r} is no language; give two letters, such as en")
+            raise ValueError("a language has two letters, such as en")
         return code
 
     @model_validator(mode="after")
