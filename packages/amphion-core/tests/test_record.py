@@ -19,6 +19,8 @@ NAMES = [
     "a" * 300,
     "e\u0301",
     ".hidden",
+    "C:drive",
+    "é:x",
 ]
 
 
@@ -26,6 +28,7 @@ NAMES = [
 def test_an_escaped_key_has_nothing_that_ends_it_and_comes_back(name):
     escaped = escape_key(name)
     assert not set(escaped) & set("./\\ \t") and not any(unicodedata.category(c)[0] == "C" for c in escaped)
+    assert escaped[1:2] != ":"
     assert unescape_key(escaped) == unicodedata.normalize("NFC", name)
 
 

@@ -112,7 +112,8 @@ def read_drops(path: str | Path) -> Iterator[Drop]:
 def escape_key(key: str) -> str:
     """The name of a row inside a tar: NFC, with dots, slashes, white space, controls and `%` percent-escaped.
 
-    A dot would end the key for the webdataset library, a slash would make it a folder.
+    A dot would end the key for the webdataset library, a slash would make it a folder, a colon in the second place a
+    drive; other colons stay.
 
     Raises:
         ValueError: the id is empty, too long, or no valid unicode.
@@ -124,6 +125,8 @@ def escape_key(key: str) -> str:
         try:
             escaped = "".join(quote(c, safe="") if _unsafe(c) else c for c in normal)
             escaped = escaped.replace(".", "%2E")
+            if escaped[1:2] == ":":  # a drive of Windows, which readers refuse
+                escaped = f"{escaped[0]}%3A{escaped[2:]}"
         except UnicodeEncodeError:
             raise ValueError(f"the id {key!r} is no valid unicode") from None
     if not escaped:
