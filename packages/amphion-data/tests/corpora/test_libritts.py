@@ -129,3 +129,10 @@ def test_clips_in_the_folder_of_another_chapter_are_none_of_its_rows(tree, sound
     assert {row.speaker for id, row in done.rows.items() if id.startswith("19_198")} == {"19"}
     strangers = [id for id, reason in done.drops if reason == "unlisted_audio"]
     assert strangers == ["19_1980_000003_000000", "19_198_x", "20_198_000003_000000"]
+
+
+def test_a_row_names_the_one_before_it_only_where_that_is_a_row(tree, run, tmp_path):
+    (tmp_path / "failed.txt").write_text("19_198_000003_000000\n")
+    done = run("libritts", options={"exclude": str(tmp_path / "failed.txt")})
+    before = {id: row.extra.get("previous") for id, row in done.rows.items()}
+    assert (before["19_198_000003_000001"], before["19_198_000003_000002"]) == (None, "19_198_000003_000001")

@@ -10,7 +10,7 @@ Source: Zen et al., "LibriTTS", 2019, arXiv:1904.02882; Koizumi et al., "LibriTT
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -106,6 +106,7 @@ def _chapter(
     here = {PurePosixPath(name).name: path for name, path in audio}
     yield from (Drop(id, here.get(id, ""), reason, detail, "scan") for id, reason, detail in faults)
     broken = {id for id, *_ in faults} - spoken.keys()
+    kept: set[str] = set()
     for id, path in here.items():
         if id in broken:
             continue
@@ -128,10 +129,10 @@ def _chapter(
             "split": _SPLITS[subset.split("-")[0]],
             "gender": genders.get(speaker),
             "snr": snr,
-            "previous": _previous(id, here),
+            "previous": _previous(id, kept),
             "warnings": warnings or None,
         }
-        yield make_row(
+        row = make_row(
             id,
             path,
             raw=raw,
@@ -142,6 +143,9 @@ def _chapter(
             language=language,
             extra=extra,
         )
+        if isinstance(row, Utterance):
+            kept.add(id)
+        yield row
     for id in sorted({*spoken, *book, *orphans} - here.keys() - broken):
         table = f"{speaker}_{chapter}.{'trans' if id in spoken else 'book'}.tsv lists it"
         known = table if id in spoken or id in book else f"{orphans[id]} is there"
@@ -195,15 +199,15 @@ def _snr(columns: list[str] | None) -> float | None:
         return None
 
 
-def _previous(id: str, here: dict[str, str]) -> str | None:
-    """The clip before this one in the chapter, where its numbers of paragraph and sentence follow on."""
+def _previous(id: str, kept: Collection[str]) -> str | None:
+    """The clip before this one in the chapter, where its numbers of paragraph and sentence follow on and it is a row."""
     speaker, _, rest = id.partition("_")
     numbers = rest.split("_")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers[1:]):
         return None
     chapter, paragraph, sentence = numbers
     before = f"{speaker}_{chapter}_{paragraph}_{int(sentence) - 1:0{len(sentence)}d}"
-    return before if int(sentence) and before in here else None
+    return before if int(sentence) and before in kept else None
 
 
 def _genders(listing: Listing) -> dict[str, str]:
