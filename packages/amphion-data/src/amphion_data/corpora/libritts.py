@@ -200,7 +200,7 @@ def _snr(columns: list[str] | None) -> float | None:
 
 
 def _previous(id: str, kept: Collection[str]) -> str | None:
-    """The clip before this one in the chapter, where its numbers of paragraph and sentence follow on and it is a row."""
+    """The row before this one in the chapter, where its numbers of paragraph and sentence follow on."""
     speaker, _, rest = id.partition("_")
     numbers = rest.split("_")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers[1:]):
