@@ -67,6 +67,13 @@ def test_nus48e_recordings_whose_labels_are_of_something_else_are_dropped(labels
     assert words in details(done)["A_sing_01"]
 
 
+def test_nus48e_labels_are_in_seconds_also_where_all_are_whole(sound, text, run):
+    sound("KENN/sing/01.wav", rate=44_100, seconds=3.0)
+    text("KENN/sing/01.txt", "0 1 sil\n1 3 ah\n")
+    extra = run("nus48e").rows["KENN_sing_01_00"].extra
+    assert (extra["start"], extra["end"], extra["phone_durations"]) == (0.9, 3.0, [2.0])
+
+
 def test_nus48e_labels_without_their_recording_are_missing_audio(sound, text, run):
     sound("KENN/sing/01.wav", rate=8000, seconds=1.0)
     text("KENN/sing/01.TXT", "0.0 1.0 ah\n")

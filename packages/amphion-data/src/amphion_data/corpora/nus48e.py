@@ -69,7 +69,7 @@ def _recording(root: Path, name: str, path: str, listing: Listing, language: str
     try:
         if labels is None:
             raise ValueError("there is none beside the recording")
-        intervals = read_lab(labels)
+        intervals = read_lab(labels, seconds=True)
         phrases = cut_at_pauses(intervals, _PAUSES, _SHORTEST_PAUSE)
         if fault := times_fault(intervals, length) if phrases else "it has no phone":
             raise ValueError(fault)

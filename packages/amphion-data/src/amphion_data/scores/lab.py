@@ -12,7 +12,7 @@ _HTK = 1e7
 """Units of HTK in a second."""
 
 
-def read_lab(source: str | Path | bytes) -> list[Interval]:
+def read_lab(source: str | Path | bytes, *, seconds: bool = False) -> list[Interval]:
     """Intervals of a label file, in its order.
 
     Integers everywhere are units of 100 ns; any decimal point makes all of them seconds. For labels without times see
@@ -20,6 +20,7 @@ def read_lab(source: str | Path | bytes) -> list[Interval]:
 
     Args:
         source: path, or the content of the file.
+        seconds: whether integers are seconds too, where the corpus is known to have no other unit.
 
     Returns:
         Seconds.
@@ -32,7 +33,7 @@ def read_lab(source: str | Path | bytes) -> list[Interval]:
     lines = [(number, line.split()) for number, line in enumerate(read_text(data).splitlines(), 1)]
     rows = [(number, parts) for number, parts in lines if parts]
     times = [part for _, parts in rows for part in parts[:2]]
-    units = 1.0 if any("." in part or "e" in part.lower() for part in times) else _HTK
+    units = 1.0 if seconds or any("." in part or "e" in part.lower() for part in times) else _HTK
     found = []
     for number, parts in rows:
         if len(parts) != 3:
