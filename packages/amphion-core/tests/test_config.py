@@ -1,9 +1,9 @@
 """Configurations: strict, complete about faults, exact through a round trip."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from amphion_core.config import Config, ConfigError, apply_overrides, parse_yaml, read_mapping
 
@@ -32,6 +32,28 @@ def test_all_faults_of_a_file_are_reported_at_once_with_the_nearest_known_key(tm
     assert "optimizer.lrr: unknown key; did you mean 'lr'?" in text
     assert "optimizer.lr" in text and "'fast'" in text
     assert "name: missing" in text
+
+
+def test_a_rule_between_fields_is_not_buried_under_all_their_values():
+    class Range(Config):
+        low: int = 0
+        high: int = 1
+
+        @model_validator(mode="after")
+        def _ordered(self) -> Self:
+            if self.low > self.high:
+                raise ValueError(f"low {self.low} is above high {self.high}")
+            return self
+
+    class Outer(Config):
+        inner: Range = Range()
+
+    with pytest.raises(ConfigError, match=r"the whole: low 3 is above high 2$"):
+        Range.parse({"low": 3, "high": 2})
+    with pytest.raises(ConfigError, match=r"inner: low 3 is above high 2$"):
+        Outer.parse({"inner": {"low": 3, "high": 2}})
+    with pytest.raises(ConfigError, match="inner.low: .*, got 'x'"):
+        Outer.parse({"inner": {"low": "x"}})
 
 
 def test_unknown_keys_inside_lists_and_mappings_name_the_inner_fields():

@@ -51,7 +51,10 @@ def check_melgan(case):
     assert torch.allclose(model.fold()(mel)[:, None], case.outputs["audio"], atol=1e-4)
     first = model.input(F.pad(mel, (3, 3), mode="reflect"))
     raised = model.stages[0].upsample(F.leaky_relu(first, 0.2))
-    made = {"conv_in": first, "up0": raised, "res0": model.stages[0].blocks[0](raised)}
+    made = {"conv_in": first, "up0": raised}
+    for number, block in enumerate(model.stages[0].blocks):
+        raised = block(raised)
+        made[f"res{number}"] = raised
     for name in {f"mid.{name}" for name in made} & set(case.outputs):
         case.check(name, made[name.removeprefix("mid.")])
 

@@ -24,6 +24,14 @@ def test_hop_samples_for_each_frame(frames, block):
     assert wav.abs().max() <= 1
 
 
+def test_odd_widths_are_halved_as_released_code_does():
+    model = HiFiGAN(TINY.updated(channels=30))
+    assert [stage.upsample.out_channels for stage in model.stages] == [15, 7, 3]
+    assert model(torch.randn(1, 10, 3)).shape == (1, 48)
+    with pytest.raises(ValueError, match="channels 7 can't be halved 3 times"):
+        TINY.updated(channels=7)
+
+
 @pytest.mark.parametrize(("channels", "block", "millions"), [(512, 1, 13.9), (128, 1, 0.92), (256, 2, 1.46)])
 def test_versions_have_the_sizes_of_the_paper(channels, block, millions):
     values = {"channels": channels, "block": block}

@@ -189,7 +189,10 @@ def describe_faults(error: pydantic.ValidationError, model: type[BaseModel], whe
             lines.append(f"{place}: missing; a value is required")
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{place or 'the whole'}: {message}, got {fault['input']!r}")
+            # Rules between fields name the values at fault; all the others would bury them.
+            between = fault["type"] == "value_error" and isinstance(fault["input"], Mapping | BaseModel)
+            got = "" if between else f", got {fault['input']!r}"
+            lines.append(f"{place or 'the whole'}: {message}{got}")
     head = f"{where}: {len(lines)} fault{'s' if len(lines) > 1 else ''}"
     return "\n  ".join([head, *lines])
 

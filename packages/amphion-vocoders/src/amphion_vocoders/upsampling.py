@@ -24,7 +24,7 @@ class UpsamplingConfig(MelVocoderConfig):
 
     Attributes:
         mel: what it takes.
-        channels: width before the first up-sampling; each one halves it.
+        channels: width before the first up-sampling; each one halves it, rounded down.
         rates: factors of the up-samplings; their product is the hop.
         kernel_sizes: of the transposed convolutions.
         block: 1: pairs of convolutions in a residual block; 2: single ones.
@@ -56,7 +56,7 @@ class UpsamplingConfig(MelVocoderConfig):
             )
         if any(k % 2 == 0 for k in self.block_kernel_sizes):
             faults.append(f"block_kernel_sizes must be odd, or the length changes; got {self.block_kernel_sizes}")
-        if self.channels % 2 ** len(self.rates):
+        if self.channels < 2 ** len(self.rates):  # odd widths are rounded down, as in all released code
             faults.append(f"channels {self.channels} can't be halved {len(self.rates)} times")
         if faults:
             raise ValueError("; ".join(faults))
