@@ -52,7 +52,7 @@ def test_a_rule_between_fields_is_not_buried_under_all_their_values():
         Range.parse({"low": 3, "high": 2})
     with pytest.raises(ConfigError, match=r"inner: low 3 is above high 2$"):
         Outer.parse({"inner": {"low": 3, "high": 2}})
-    with pytest.raises(ConfigError, match="inner.low: .*, got 'x'"):
+    with pytest.raises(ConfigError, match=r"inner\.low: .*, got 'x'"):
         Outer.parse({"inner": {"low": "x"}})
 
 

@@ -192,6 +192,31 @@ def test_a_faulty_input_costs_only_itself(model, tmp_path, options):
         assert re.search(word, fault)
 
 
+@pytest.mark.parametrize("name", ["broken.wav", "broken.npy", "broken.safetensors"])
+def test_a_broken_file_is_named_once(model, tmp_path, name):
+    (tmp_path / name).write_bytes(b"no such thing")
+    with pytest.raises(FaultyInputsError, match=rf"^{re.escape(str(tmp_path / name))} is no ") as caught:
+        synthesize([tmp_path / name], model, tmp_path / "out")
+    assert str(caught.value).count(name) == 1
+
+
+@pytest.mark.parametrize("stream", [None, 4])
+def test_samples_that_are_no_numbers_are_not_written(tmp_path, stream):
+    vocoder = Vocos(VocosConfig(mel=MEL, dim=8, intermediate_dim=16, num_layers=1))
+    torch.nn.init.constant_(vocoder.head.projection.bias, float("nan"))
+    vocoder.save_pretrained(tmp_path / "model")
+    audio.save(tmp_path / "x.wav", glide(100, 200, 8000, 0.3).astype("float32"), 8000)
+    with pytest.raises(FaultyInputsError, match=r"x\.wav: the vocoder made samples that are NaN"):
+        synthesize([tmp_path / "x.wav"], tmp_path / "model", tmp_path / "out", stream=stream)
+
+
+def test_a_file_given_twice_and_a_file_as_folder_are_told(recordings, model, tmp_path):
+    with pytest.raises(ValueError, match=r"a\.flac is given twice"):
+        synthesize([recordings, recordings / "a.flac"], model, tmp_path / "out")
+    with pytest.raises(FileExistsError, match=r"b\.wav is a file; give the folder"):
+        synthesize([recordings / "a.flac"], model, recordings / "b.wav")
+
+
 class CarefulVocoder:
     """Refuses what is long."""
 
@@ -254,7 +279,7 @@ def test_tensors_without_a_mel_are_told_by_name(model, tmp_path, content):
         safetensors.torch.save_file({}, path)
     else:
         path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.safetensors: (it holds no tensors|x\.safetensors is no whole)"):
+    with pytest.raises(ValueError, match=r"x\.safetensors(: it holds no tensors| is no whole)"):
         synthesize([path], model, tmp_path / "out")
 
 

@@ -150,6 +150,12 @@ def test_mels_of_every_real_type_are_taken(name, dtype):
     torch.testing.assert_close(torch.cat(list(vocoder.stream(chunks)))[None], whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["hifigan", "vocos", "diffwave-fast", "waveglow", "griffin-lim"])
+def test_a_stream_of_pairs_is_refused_where_f0_is_not_heard(name):
+    with pytest.raises(ValueError, match="a chunk is a tuple; this vocoder takes mels"):
+        list(VOCODERS[name]().stream([(torch.zeros(MEL.n_mels, 3), torch.full((3,), 150.0))]))
+
+
 @pytest.mark.parametrize("name", ["griffin-lim", "nsf-hifigan", "diffwave-fast", "waveglow", "vocos", "world"])
 def test_a_stream_draws_from_its_generator_what_the_whole_draws(name):
     vocoder, mel, f0 = (

@@ -29,6 +29,11 @@ __all__ = ["FaultyInputsError", "synthesize"]
 
 log = logging.getLogger(__name__)
 
+_NO_NUMBERS = (
+    "the vocoder made samples that are NaN or infinite; its weights are broken, or its numbers too great for the "
+    "precision: try --precision float32, or another checkpoint"
+)
+
 
 class FaultyInputsError(ValueError):
     """Some inputs could not be synthesised; all the others were.
@@ -88,6 +93,7 @@ def synthesize(
 
     Raises:
         FileNotFoundError: an input is not there, or holds nothing to synthesise.
+        FileExistsError: `out` is a file.
         FaultyInputsError: some inputs can't be read or are no mels of this vocoder; the others are written.
         ValueError: two inputs would be written to one file, or one would be overwritten; a setting is not allowed.
     """
@@ -159,12 +165,16 @@ def _made(
         waves = list(_synthesize(vocoder, clips, seed) if stream is None else _stream(vocoder, clips, stream, seed))
     except ValueError as error:
         if len(jobs) == 1:
-            faults.append(f"{jobs[0].source.place}: {error}")
+            faults.append(jobs[0].source.fault(error))
             return
         for job in jobs:
             yield from _made(vocoder, [job], seed, stream, faults)
         return
-    yield from zip((job.path for job in jobs), waves, strict=True)
+    for job, wav in zip(jobs, waves, strict=True):
+        if np.isfinite(wav).all():
+            yield job.path, wav
+        else:  # of a good mel: the reader has seen to that
+            faults.append(job.source.fault(_NO_NUMBERS))
 
 
 def _synthesize(vocoder: Any, clips: list[MelClip], seed: int) -> Iterator[NDArray[np.float32]]:
@@ -203,11 +213,15 @@ def _stream(vocoder: Any, clips: list[MelClip], frames: int, seed: int) -> Itera
 
 
 def _outputs(sources: list[Source], out: Path, format: str, inputs: list[Path]) -> list[Path]:
+    if out.is_file():
+        raise FileExistsError(f"{out} is a file; give the folder to write to")
     paths: dict[Path, Source] = {}
     for source in sources:
         path = out / f"{source.name}.{format}"
         if ".." in Path(source.name).parts or Path(source.name).is_absolute():
             raise ValueError(f"the name {source.name!r} would lead out of {out}")
+        if paths.get(path) == source:
+            raise ValueError(f"{source.place} is given twice; give it once")
         if path in paths:
             raise ValueError(
                 f"{paths[path].path} and {source.path} would both be written to {path}; give them in separate calls"

@@ -52,6 +52,11 @@ class Source(NamedTuple):
         """What errors call it."""
         return str(self.path) if self.key is None else f"{self.path}, {self.name}"
 
+    def fault(self, error: Exception | str) -> str:
+        """What is wrong, with the place before it; errors about a file as a whole begin with its path themselves."""
+        words = str(error)
+        return words if words.startswith(str(self.path)) else f"{self.place}: {words}"
+
 
 class MelClip(NamedTuple):
     """A mel (n_mels, F) and, where the vocoder wants it and there is one, F0 (F,) in Hz."""
@@ -117,7 +122,7 @@ class SourceReader:
                 log.warning("%s: %s; a file mel.json with its settings ends this doubt", source.place, words)
             return clip
         except (ValueError, OSError) as error:
-            raise ValueError(f"{source.place}: {error}") from None
+            raise ValueError(source.fault(error)) from None
 
     def _clip(self, source: Source) -> tuple[MelClip, bool]:
         """What a source holds, and whether its values are all that tells its kind."""

@@ -114,4 +114,4 @@ def _telling(path: Path) -> Iterator[None]:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         if "pickle" in reason:
             reason = "it holds pickled objects, which could run code and are never loaded"
-        raise ValueError(f"{path.name} is no whole {path.suffix} file of numbers ({reason}); write it again") from None
+        raise ValueError(f"{path} is no whole {path.suffix} file of numbers ({reason}); write it again") from None

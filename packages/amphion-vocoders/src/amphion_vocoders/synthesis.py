@@ -146,6 +146,8 @@ def check_chunk(chunk: Tensor, config: MelConfig) -> None:
     Raises:
         ValueError: as `check_mel`.
     """
+    if not isinstance(chunk, Tensor):
+        raise ValueError(f"a chunk is a {type(chunk).__name__}; this vocoder takes mels (n_mels, F) alone, without F0")
     if chunk.ndim != 2:
         raise ValueError(f"a chunk must be (n_mels, F), got shape {tuple(chunk.shape)}")
     if chunk.shape[1] or chunk.shape[0] != config.n_mels:
