@@ -79,6 +79,19 @@ def test_a_faulty_row_is_kept_apart_with_its_fault(tmp_path, name, text, fault):
     assert fault in row.fault
 
 
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.psv"])
+def test_names_of_columns_that_are_not_utf_8_are_an_error(tmp_path, name):
+    separator = {"m.csv": b",", "m.tsv": b"\t", "m.psv": b"|"}[name]
+    with pytest.raises(ValueError, match=rf"{name}:1: bytes that are not UTF-8 in the names of the columns"):
+        table(tmp_path, name, separator.join([b"audio", b"caf\xe9"]) + b"\n" + separator.join([b"a.wav", b"x"]))
+
+
+@pytest.mark.parametrize("text", ['"audio" x,text\n', '"audio,text\na.wav,x\n'])
+def test_a_faulty_quote_in_the_names_of_the_columns_is_an_error(tmp_path, text):
+    with pytest.raises(ValueError, match=r"m\.csv:1: .*; a quote inside a quoted column has to be doubled"):
+        table(tmp_path, "m.csv", text)
+
+
 def test_a_quote_that_never_closes_names_the_line_where_it_opens(tmp_path):
     with pytest.raises(ValueError, match=r"m\.csv:3: "):
         table(tmp_path, "m.csv", 'audio,text\na.wav,fine\nb.wav,"open\nc.wav,lost\n')

@@ -7,6 +7,7 @@ arXiv:2110.12561.
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,12 @@ def _recordings_of(path: Path) -> Path:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
-    data = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
+    data = path.read_bytes()
+    if path.name.endswith(".gz"):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} can't be unpacked: {error}; fetch or write it again") from None
     for number, line in enumerate(data.split(b"\n"), 1):
         if not line.strip():
             continue

@@ -33,6 +33,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """Our name of a column to those that tables in the world use, the better first, without regard to case."""
 
 
+_QUOTES = "a quote inside a quoted column has to be doubled"
 _NAMES = "|".join((*ALIASES["id"], *ALIASES["audio"]))
 _PAIR = re.compile(rf'"({_NAMES})"\s*:\s*("[^"\\\x00-\x1f]*"|[1-9]\d*)')
 
@@ -154,6 +155,7 @@ def _plain_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
     number, first = next(lines)
     header = [name.strip() for name in first]
     if _has_audio(header):
+        _check_header(header, path)
         yield from _under_header(lines, header, path.name)
         return
     if separator != "|" or len(first) not in (2, 3):
@@ -165,9 +167,13 @@ def _plain_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
 
 def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    header = [name.strip() for name in next(reader)]
+    try:
+        header = [name.strip() for name in next(reader)]
+    except csv.Error as error:
+        raise ValueError(f"{path}:1: {error}; {_QUOTES}") from None
     if not _has_audio(header):
         raise ValueError(_no_audio(path, header))
+    _check_header(header, path)
 
     def lines() -> Iterator[tuple[int, list[str]]]:
         while True:
@@ -177,9 +183,7 @@ def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
             except StopIteration:
                 return
             except csv.Error as error:
-                raise ValueError(
-                    f"{path}:{number}: {error}; a quote inside a quoted column has to be doubled"
-                ) from None
+                raise ValueError(f"{path}:{number}: {error}; {_QUOTES}") from None
             if columns:
                 yield number, columns
 
@@ -210,6 +214,12 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
 def _has_audio(header: list[str]) -> bool:
     known = {name.lower() for name in header}
     return any(spelling in known for spelling in (*ALIASES["audio"], *ALIASES["id"]))
+
+
+def _check_header(header: list[str], path: Path) -> None:
+    """Refuse names of columns that can't be written; every row would have them."""
+    if fault := bytes_fault(header):
+        raise ValueError(f"{path}:1: {fault} in the names of the columns {header!a}; save it as UTF-8")
 
 
 def _no_audio(path: Path, header: list[str]) -> str:

@@ -85,6 +85,17 @@ def peak(done, key):
     return len(wav), round(float(abs(wav).max()), 2)
 
 
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"\n" + data, lambda data: data[:12] + b"\xff" * 9]
+)
+def test_a_packed_manifest_that_is_damaged_is_named(sound, text, run, damage):
+    sound("a.wav")
+    packed = gzip.compress(lines({"id": "c", "recording": recording("a"), "start": 0, "duration": 0.4}).encode())
+    text("cuts.jsonl.gz", damage(packed))
+    with pytest.raises(ValueError, match=r"cuts\.jsonl\.gz can't be unpacked: .*; fetch or write it again"):
+        run("folder")
+
+
 def test_channels_of_lhotse_are_told_apart(sound, text, run):
     sound("a.wav", seconds=2.0, channels=2)  # peaks of 0.03 and 0.33
     sound("m.wav", seconds=2.0)
