@@ -14,6 +14,7 @@ BRINGS = {
         "clap_score",
         "utmos",
         "utmosv2",
+        "singmos",
         "squim_stoi",
         "squim_mos",
         "nisqa_mos",

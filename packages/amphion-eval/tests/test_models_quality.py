@@ -13,8 +13,8 @@ RATE = 16000
 
 def test_every_rating_is_one_of_its_networks_output():
     output = {"sig": 3.0, "bak": 4.0, "ovrl": 2.5, "p808": 3.1, "utmos": 4.2, "stoi": 0.9, "pesq": 2.0, "si_sdr": 11.0,
-              "utmosv2": 4.1, "mos": 3.3, "noisiness": 3.4, "discontinuity": 3.5, "coloration": 3.6, "loudness": 3.7,
-              "CE": 5.1, "CU": 5.2, "PC": 5.3, "PQ": 5.4, "speech_share": 0.6}  # fmt: skip
+              "utmosv2": 4.1, "singmos": 3.9, "mos": 3.3, "noisiness": 3.4, "discontinuity": 3.5, "coloration": 3.6,
+              "loudness": 3.7, "CE": 5.1, "CU": 5.2, "PC": 5.3, "PQ": 5.4, "speech_share": 0.6}  # fmt: skip
     values = {name: getattr(quality, name)(output) for name in quality.__all__}
     assert values["dnsmos_bak"] == 4.0 and values["squim_si_sdr"] == 11.0 and values["speech_share"] == 0.6
     assert values["nisqa_mos"] == 3.3 and values["nisqa_coloration"] == 3.6

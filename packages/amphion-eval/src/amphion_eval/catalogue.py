@@ -85,6 +85,7 @@ __all__ = [
     "sim_r",
     "singing_power_ratio",
     "singing_power_ratio_difference",
+    "singmos",
     "speaker_similarity",
     "speaker_similarity_all_pairs",
     "speech_share",
@@ -333,6 +334,7 @@ audiobox_ce = _audiobox("audiobox_ce", quality.audiobox_ce)
 audiobox_cu = _audiobox("audiobox_cu", quality.audiobox_cu)
 audiobox_pc = _audiobox("audiobox_pc", quality.audiobox_pc, best="none")
 audiobox_pq = _audiobox("audiobox_pq", quality.audiobox_pq)
+singmos = _rated("singmos", quality.singmos, "singmos", low=0.0, high=6.0)
 squim_stoi = _rated("squim_stoi", quality.squim_stoi, "squim-objective", unit="", low=0.0, high=1.0)
 squim_pesq = _rated("squim_pesq", quality.squim_pesq, "squim-objective", low=1.0, high=5.0)
 squim_si_sdr = _rated("squim_si_sdr", quality.squim_si_sdr, "squim-objective", unit="dB")

@@ -24,6 +24,7 @@ __all__ = [
     "nisqa_loudness",
     "nisqa_mos",
     "nisqa_noisiness",
+    "singmos",
     "speech_share",
     "squim_mos",
     "squim_pesq",
@@ -124,6 +125,11 @@ def audiobox_pc(output: Rating) -> float:
 def audiobox_pq(output: Rating) -> float:
     """Production quality, how clean and well made the recording would be found: about 1 to 10, higher is better."""
     return float(output["PQ"])
+
+
+def singmos(output: Rating) -> float:
+    """Quality of singing, as listeners of synthetic singing would rate it: about 1 to 5, higher is better."""
+    return float(output["singmos"])
 
 
 def squim_stoi(output: Rating) -> float:

@@ -34,6 +34,12 @@ _UTMOSV2 = Weights(
     licence="MIT",
 )
 _UTMOSV2_LISTENERS = {"dataset": "sarulab"}
+_SINGMOS = Weights(
+    "singmos",
+    "ft_wav2vec2_base_960_23steps.pt",
+    url="https://github.com/South-Twilight/SingMOS/releases/download/ckpt_s3prl/ft_wav2vec2_base_960_23steps.pt",
+    licence="MIT",
+)
 _NISQA = Weights(
     "nisqa",
     "nisqa.tar",
@@ -83,6 +89,12 @@ def _load_utmosv2(device: str) -> Batch:
     from amphion_eval.models.utmosv2 import load
 
     return load(_UTMOSV2.locate(), device, **_UTMOSV2_LISTENERS)
+
+
+def _load_singmos(device: str) -> Batch:
+    from amphion_eval.models.singmos import load
+
+    return load(_SINGMOS.locate(), device)
 
 
 def _load_nisqa(device: str) -> Batch:
@@ -166,6 +178,14 @@ QUALITY: Mapping[str, Model] = {
             parameters={**_UTMOSV2_LISTENERS, "crops": 5},
             licence="MIT",
             source="Baba et al., 2024, arXiv:2409.09305",
+        ),
+        Model(
+            "singmos",
+            _load_singmos,
+            weights=(_SINGMOS,),
+            requires=(*_TORCH, ("transformers", "amphion-eval[embedding]")),
+            licence="MIT",
+            source="Tang et al., 2024, arXiv:2406.10911",
         ),
         Model(
             "nisqa",
