@@ -76,6 +76,30 @@ def test_what_a_row_says_of_its_audio_is_no_mel():
     assert settings_of({"text": "hello", "sample_rate": 44100}) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "stated", "words"),
+    [
+        ("x.json", {"sampling_rate": 16000}, "sample_rate: the mel has 16000, the vocoder takes 8000"),
+        ("x.json", {"mel": {"sample_rate": 16000}, "text": "hello"}, "sample_rate: the mel has 16000"),
+        ("x.json", {"fmax": 3000, "text": "hello"}, "f_max: the mel has 3000"),
+        ("mel.json", {"sr": 16000, "remark": "ours"}, "sample_rate: the mel has 16000"),
+        ("mel.json", {"log": "log10"}, "log: the mel has 'log10'"),
+        ("mel.json", {"sr": "8k", "fmax": None}, "sample_rate: the mel has '8k'"),
+        ("mel.json", {"remark": "ours"}, r"mel\.json states no setting of a mel; it takes sample_rate, n_fft"),
+        ("mel.json", [1], r"mel\.json states no setting"),
+    ],
+)
+def test_a_single_setting_counts_where_it_is_of_a_mel(model, tmp_path, name, stated, words):
+    np.save(tmp_path / "x.npy", mel_of().numpy())
+    (tmp_path / name).write_text(json.dumps(stated))
+    with pytest.raises(ValueError, match=words):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+
+
+def test_settings_without_a_value_are_not_stated():
+    check_stated({"hop_length": None, "f_max": None, "n_mels": 12}, MEL)
+
+
 @pytest.mark.parametrize("stated", [False, True])
 def test_likely_log10_is_warned_of_by_name_unless_the_settings_are_stated(model, tmp_path, caplog, stated):
     np.save(tmp_path / "x.npy", mel_of(MEL.updated(log="log10"), 1.0).clamp(min=-4).numpy())  # a quiet room

@@ -30,6 +30,21 @@ def test_linear_magnitudes_are_refused(vocoder):
             list(vocoder.stream(mel.split(20, dim=1)))
 
 
+@pytest.mark.parametrize(
+    "scaled", [lambda mel: mel.exp(), lambda mel: (mel + 11.6) / 14, lambda mel: mel.exp().log1p()]
+)
+@pytest.mark.parametrize("frames", [9, 200])
+def test_quiet_magnitudes_and_scaled_mels_are_warned_of(vocoder, scaled, frames):
+    mel = scaled(mel_of()[:, -frames:].clamp(max=-1))
+    with pytest.warns(DoubtfulMelWarning, match="as magnitudes without a logarithm or values scaled to 0..1 do"):
+        vocoder.synthesize(mel[None])
+
+
+def test_silence_and_zeros_are_not_doubted():
+    assert doubt(torch.zeros(12, 60), MEL) is None
+    assert doubt(torch.full((12, 60), MEL.log_floor).log(), MEL) is None
+
+
 def test_logarithms_for_a_vocoder_of_magnitudes_are_refused():
     with pytest.raises(ValueError, match="take the exponential"):
         check_mel(mel_of()[None], MEL.updated(log="none"))

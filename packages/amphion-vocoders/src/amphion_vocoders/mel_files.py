@@ -35,6 +35,9 @@ _NAMES = {
 }
 """What other code bases call our fields."""
 
+_TELLING = {"n_mels", "hop_length", "n_fft", "win_length", "f_min", "f_max"}
+"""Fields that only settings of a mel have."""
+
 _REMEDY = (
     "compute it with the settings of this vocoder (mel in its config.json), or take a vocoder trained on such mels "
     "(amphion-vocoders list --details)"
@@ -63,33 +66,42 @@ def stated_settings(path: Path) -> dict[str, Any] | None:
     """Settings of a mel that lie in its file, beside it, or beside the shards that hold it; None where there are none.
 
     Raises:
-        ValueError: they are no JSON, or the file is broken.
+        ValueError: they are no JSON, a mel.json states none, or the file is broken.
     """
     if path.suffix.lower() == ".safetensors":
         metadata = tensor_metadata(path)
         if "mel" in metadata:
-            return _parsed(metadata["mel"], f"{path}, metadata")
-    folder = path if path.is_dir() else path.parent
-    for file in (path.with_suffix(".json"), folder / "mel.json"):
-        if file.is_file():
-            found = _parsed(file.read_text(encoding="utf-8-sig"), str(file))
-            if found is not None:
-                return found
-    return None
+            return _parsed(metadata["mel"], f"{path}, metadata", of_mel=True)
+    if (beside := path.with_suffix(".json")).is_file():
+        found = _parsed(beside.read_text(encoding="utf-8-sig"), str(beside))
+        if found is not None:
+            return found
+    of_folder = (path if path.is_dir() else path.parent) / "mel.json"
+    if not of_folder.is_file():
+        return None
+    found = _parsed(of_folder.read_text(encoding="utf-8-sig"), str(of_folder), of_mel=True)
+    if not found:
+        raise ValueError(f"{of_folder} states no setting of a mel; it takes {', '.join(MelConfig.model_fields)}")
+    return found
 
 
-def settings_of(values: Any) -> dict[str, Any] | None:
-    """Fields of a mel configuration in a JSON object, under our names, or None where it has none."""
+def settings_of(values: Any, *, of_mel: bool = False) -> dict[str, Any] | None:
+    """Fields of a mel configuration in a JSON object, under our names, or None where it has none.
+
+    Args:
+        values: the object.
+        of_mel: whether it is known to be of a mel; a rate alone then counts.
+    """
     if not isinstance(values, Mapping):
         return None
     for inner in ("mel", "preprocess", "audio"):
         if isinstance(values.get(inner), Mapping):
-            values = values[inner]
+            values, of_mel = values[inner], of_mel or inner == "mel"
             break
     found = {_NAMES.get(str(name), str(name)): value for name, value in values.items()}
     own = {name: value for name, value in found.items() if name in MelConfig.model_fields}
-    # A row of a corpus may state its sampling rate, too; that alone says nothing of a mel.
-    return own if {"n_mels", "hop_length", "n_fft"} & own.keys() else None
+    # A row of a corpus may state its sampling rate, too; beside other things, that says nothing of a mel.
+    return own if own and (of_mel or _TELLING & own.keys() or own.keys() == found.keys()) else None
 
 
 def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
@@ -102,7 +114,10 @@ def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
     rows = []
     for name, value in stated.items():
         if name == "f_max" and not value:
-            value = stated.get("sample_rate", config.sample_rate) / 2
+            rate = stated.get("sample_rate")
+            value = (rate if isinstance(rate, int | float) else config.sample_rate) / 2
+        if value is None:
+            continue
         same = value == takes[name]
         if isinstance(value, int | float) and isinstance(takes[name], int | float):
             same = math.isclose(value, takes[name], rel_tol=1e-4, abs_tol=1e-12)
@@ -112,8 +127,8 @@ def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
         raise ValueError(f"the mel is not the one of this vocoder: {'; '.join(rows)}; {_REMEDY}")
 
 
-def _parsed(text: str, where: str) -> dict[str, Any] | None:
+def _parsed(text: str, where: str, *, of_mel: bool = False) -> dict[str, Any] | None:
     try:
-        return settings_of(json.loads(text))
+        return settings_of(json.loads(text), of_mel=of_mel)
     except ValueError as error:
         raise ValueError(f"{where} is no JSON: {error}") from None

@@ -38,8 +38,7 @@ def check_values(mel: Tensor, config: MelConfig) -> None:
                 "exponential first"
             )
         return
-    # A logarithm passes zero; many values close above it and none below are magnitudes.
-    if least >= 0 and most > 1 and float((mel * config.std + config.mean < 0.1).float().mean()) > 0.02:
+    if most > 1 and _close_above_zero(mel, config):
         raise ValueError(
             f"the mel values lie between {least:.2g} and {most:.2g}, none below 0: a mel without its logarithm; this "
             f"vocoder takes {config.log}, so take the logarithm of values not below {config.log_floor:g} first"
@@ -67,19 +66,34 @@ def check_values(mel: Tensor, config: MelConfig) -> None:
 def doubt(mel: Tensor, config: MelConfig) -> str | None:
     """What a mel looks like that may be right; None where there is no doubt.
 
-    A loud clip without a pause may lie wholly where a decimal logarithm would, so this is no error.
+    A loud clip without a pause may lie wholly where a decimal logarithm would, so this is no error; nor are quiet
+    magnitudes, since what tests and benchmarks draw from 0..1 looks like them.
 
     Args:
         mel: (..., F) values that `check_values` lets pass.
         config: what the vocoder takes.
     """
-    if config.log != "ln" or mel.numel() == 0 or mel.shape[-1] < DOUBTED_FRAMES:
+    if config.log == "none" or mel.numel() == 0:
         return None
     least, most = (value * config.std + config.mean for value in (float(mel.min()), float(mel.max())))
+    if most > least and _close_above_zero(mel, config):
+        return (
+            f"all mel values lie between {least:.2g} and {most:.2g}, as magnitudes without a logarithm or values scaled "
+            f"to 0..1 do; this vocoder takes {config.log}. If they are magnitudes, take the logarithm of values not "
+            f"below {config.log_floor:g}"
+        )
     decimal = math.log10(config.log_floor)
+    if config.log != "ln" or mel.shape[-1] < DOUBTED_FRAMES:
+        return None
     if not (decimal - 1e-3 <= least < decimal / 2 and most < 2):
         return None
     return (
         f"all mel values lie between {decimal:.0f} and 2, as those of a mel with log10 do; this vocoder takes the "
         f"natural logarithm. If they are log10, multiply them by {math.log(10):.4f}"
     )
+
+
+def _close_above_zero(mel: Tensor, config: MelConfig) -> bool:
+    """Whether no value is negative and many are close to 0: a logarithm passes zero, magnitudes stay above it."""
+    values = mel * config.std + config.mean
+    return bool((values >= 0).all()) and float((values < 0.1).float().mean()) > 0.02
