@@ -113,3 +113,19 @@ def test_a_row_that_is_none_says_why_and_costs_its_sound_once(sound, text, run):
     expected = "the id of a video and seconds from 0 on were expected"
     assert said["start"][1] == f"train.csv:6: youtube_id 'start' and start_time 'soon'; {expected}"
     assert said["train.csv:7"][1] == f"train.csv:7: youtube_id '' and start_time '0'; {expected}"
+
+
+def test_a_quote_that_is_left_open_in_a_long_table_names_its_file(text, run):
+    text("dataset/train.csv", HEAD + '1,a,0,"open\n' + "2,b,0,Rain on a roof\n" * 9000)
+    with pytest.raises(ValueError, match=r"train\.csv:\d+: field larger than field limit .*; is a quote left open"):
+        run("audiocaps")
+
+
+def test_a_quote_that_is_left_open_is_told_with_the_rows_that_it_takes(sound, text, run):
+    text("dataset/train.csv", HEAD + '1,good,0,"Rain,\nwind"\n2,open,0,"Dog\n3,taken,10,Cat\n4,lost,0,Bird\n')
+    for name in ("good_0", "open_0", "taken_10", "lost_0"):
+        sound(f"{name}.wav", rate=8000)
+    done = run("audiocaps")
+    assert list(done.rows) == ["good_0"]
+    said = "train.csv:6: a quote is left open: its caption holds 2 further rows, the first '3,taken,10'"
+    assert details(done)["open_0"] == ("open_0.wav", said)

@@ -114,6 +114,7 @@ def csd(sound, text, run):
         ("0.1,0.5,60,a\n2.01,2.05,62,b\n", "a\nb\n", "phrase 2 begins at 2.010 s, the audio ends at 2.000 s"),
         ("0.1,0.5,60,a\n0.6,1.0,200,b\n", "a\nb\n", "en002a.csv:3: pitches outside 21 to 108: 200"),
         ("0.1,0.5,60,a\n0.6,1.0,1e999,b\n", "a\nb\n", "en002a.csv:3: no note"),
+        ("0.1,0.5,60,a\n0.6,1.0,6\r2,b\n", "a\nb\n", "en002a.csv:3: new-line character seen in unquoted field"),
         ("0.1,0.5,60,a\n0.6,1.0,62.5,b\n", "a\nb\n", "en002a.csv:3: no note: ['0.6', '1.0', '62.5', 'b']"),
         ("0.1,0.5,60,a\n0.6,0.5,62,b\n", "a\nb\n", "en002a.csv:3: from 0.6 to 0.5 s is no stretch of time"),
         ("0.6,0.7,60,a\n0.5,0.6,62,b\n", "a\nb\n", "en002a.csv:3: a note at 0.5 s out of order, after one at 0.6 s"),

@@ -169,13 +169,16 @@ def _clips(table: Path) -> tuple[list[_Clip], list[_Fault]]:
     """Clips of a table, each once, and its faulty rows."""
     content = table.read_bytes().removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     reader = csv.DictReader(io.StringIO(content, newline=""))
-    names = tuple(reader.fieldnames or ())
+    try:
+        names, rows = tuple(reader.fieldnames or ()), [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{table}:{reader.line_num + 1}: {error}; is a quote left open?") from None
     if set(_COLUMNS) - set(names):
         raise ValueError(f"{table}: expected the columns {', '.join(_COLUMNS)}; found {', '.join(names)}")
     clips: dict[tuple[str, int], _Clip] = {}
     faults = []
-    for row in reader:
-        where = f"{table.name}:{reader.line_num}"
+    for line, row in rows:
+        where = f"{table.name}:{line}"
         number, video, start, caption = (row[name] or "" for name in _COLUMNS)
         video = video.strip()
         clip = _clip(video, start, where)
@@ -197,6 +200,8 @@ def _fault_of(row: Mapping[str | None, Any], clip: _Clip | None) -> str:
         return f"expected {columns} columns, got {len(cells)}: {shown}; a caption with commas has to be quoted"
     if shown != cells:
         return f"not UTF-8: {shown}"
+    if swallowed := re.findall(r"\n(\d+,[^,\n]+,\d+),", row["caption"]):
+        return f"a quote is left open: its caption holds {len(swallowed)} further rows, the first {swallowed[0]!r}"
     if not re.fullmatch(r"\s*\d+\s*", row["audiocap_id"]):
         return f"audiocap_id is {row['audiocap_id']!r}, a whole number was expected"
     stated = f"youtube_id {row['youtube_id']!r} and start_time {row['start_time']!r}"

@@ -123,10 +123,21 @@ def _in_turn(phrase: list[Note], following: list[Note]) -> tuple[list[Note], lis
 
 
 def _notes(text: str | None, song: str) -> list[tuple[int, Note]]:
-    """Notes of a csv, each with its line; which continue a syllable is told by the lines of the txt."""
+    """Notes of a csv, each with its line; which continue a syllable is told by the lines of the txt.
+
+    Raises:
+        ValueError: a line is none; says which.
+    """
     if text is None:
         raise ValueError(f"no csv/{song}.csv, which has the notes")
     reader = csv.DictReader(io.StringIO(text))
+    try:
+        return _notes_in(reader, song)
+    except csv.Error as error:
+        raise ValueError(f"{song}.csv:{reader.line_num + 1}: {error}") from None
+
+
+def _notes_in(reader: csv.DictReader[str], song: str) -> list[tuple[int, Note]]:
     names = [name.strip() for name in reader.fieldnames or []]
     if names != ["start", "end", "pitch", "syllable"]:
         raise ValueError(f"{song}.csv: expected the columns start, end, pitch, syllable; found {', '.join(names)}")
