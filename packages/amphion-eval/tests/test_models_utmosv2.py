@@ -205,6 +205,31 @@ def test_efficientnet_is_that_of_plain_loops():
     assert own.shape == (5, 3, 2) and own == pytest.approx(plain, abs=1e-5)
 
 
+@pytest.mark.slow
+def test_random_weights_give_what_timm_gives(keys):
+    import torch
+
+    from amphion_eval.models.efficientnet import EfficientNet
+
+    generator, weights = torch.Generator().manual_seed(0), {}
+    for name, shape in sorted(keys("utmosv2").items()):
+        if name.startswith("spec_long.backbones.0."):
+            tensor = torch.randn(shape, generator=generator) / max(1, int(np.prod(shape[1:]))) ** 0.5
+            tensor = tensor.abs() + 0.5 if name.endswith("running_var") else tensor
+            tensor = torch.tensor(1) if name.endswith("tracked") else tensor
+            weights[name.removeprefix("spec_long.backbones.0.")] = tensor
+    model = EfficientNet()
+    model.load_state_dict(weights)
+    picture = torch.tensor(np.random.default_rng(0).random((1, 3, 65, 96)), dtype=torch.float32)
+    with torch.inference_mode():
+        maps = model.eval()(picture)
+    # tf_efficientnetv2_s of timm 1.0.31 with these weights; the largest value is 47
+    assert maps.shape == (1, 1280, 3, 3)
+    assert (float(maps.mean()), float(maps.std())) == pytest.approx((1.933918, 4.130847), abs=1e-4)
+    some = maps[0, [0, 300, 700, 1279], [0, 1, 2, 2], [0, 1, 2, 1]].tolist()
+    assert some == pytest.approx([6.6163, -0.0004, 3.8229, -0.1150], abs=1e-3)
+
+
 def plain_pooled(x, w, heads=8):
     """The mean of self-attention over x (N, D), beside the maximum of x."""
     parts = np.split(x @ w["in_proj_weight"].T + w["in_proj_bias"], 3, axis=1)
