@@ -69,6 +69,25 @@ def test_the_newest_accelerate_folder_is_taken_in_both_formats(tmp_path, weights
     assert set(read_checkpoint(tmp_path, index=1)) == {"d"}
 
 
+@pytest.mark.parametrize("name", ["g_02500000", "generator_v1", "400000.pt", "bigvgan_generator.pt"])
+def test_the_one_generator_of_a_folder_is_taken(tmp_path, weights, name):
+    torch.save({"generator": weights}, tmp_path / name)
+    for other in (
+        "do_02500000",
+        "bigvgan_discriminator_optimizer.pt",
+        "config.json",
+        "README.md",
+        "pytorch_model_1.bin",
+    ):
+        (tmp_path / other).write_bytes(b"something else")
+    assert set(read_checkpoint(tmp_path)) == set(weights)
+    with pytest.raises(FileNotFoundError, match="no checkpoint below"):
+        read_checkpoint(tmp_path, index=1)
+    torch.save({"generator": weights}, tmp_path / "g_02600000")
+    with pytest.raises(FileNotFoundError, match=r"holds several checkpoints: .*g_02600000.*; give the path of one"):
+        read_checkpoint(tmp_path)
+
+
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
     class Bomb:
         def __reduce__(self):
@@ -134,7 +153,7 @@ def test_folded_weight_norm_is_the_weight_of_the_layer_in_all_styles():
 
 def test_renaming_uses_every_key_once_or_says_which_is_left(weights):
     assert set(rename_keys(weights, [(r"a\.(.*)", r"layer.\1")])) == {"layer.weight", "layer.bias"}
-    with pytest.raises(ValueError, match=r"1 keys of another model, such as a\.bias"):
+    with pytest.raises(ValueError, match=r"1 key of another model, such as a\.bias"):
         rename_keys(weights, [(r"a\.weight", "w")])
     with pytest.raises(ValueError, match="two foreign keys become 'x'"):
         rename_keys(weights, [(r"a\..*", "x")])

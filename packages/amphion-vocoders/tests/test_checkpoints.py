@@ -105,6 +105,12 @@ def test_files_of_another_code_base_are_loaded_from_where_they_lie(released):
     assert isinstance(load_vocoder(released / "generator_v1"), HiFiGAN)
 
 
+def test_a_folder_with_one_file_of_another_code_base_is_loaded_and_converted(released, tmp_path):
+    (released / "do_02500000").write_bytes(b"discriminators")
+    assert isinstance(load_vocoder(released), HiFiGAN)
+    assert isinstance(load_vocoder(convert_checkpoint(released, tmp_path / "ours")), HiFiGAN)
+
+
 def test_an_experiment_folder_of_the_toolkit_is_loaded_from_where_it_lies(tmp_path):
     import safetensors.torch
 
@@ -143,6 +149,12 @@ def test_converted_files_give_the_same_samples(released, tmp_path):
     own, foreign = load_vocoder(folder), load_vocoder(released / "generator_v1")
     mel = torch.randn(1, own.config.mel.n_mels, 6) - 4
     assert torch.equal(own.synthesize(mel), foreign.synthesize(mel))
+
+
+def test_a_folder_of_ours_needs_no_conversion(released, tmp_path):
+    ours = convert_checkpoint(released, tmp_path / "ours")
+    with pytest.raises(ValueError, match=r"ours is a vocoders/hifigan in our own layout already"):
+        convert_checkpoint(ours, tmp_path / "again")
 
 
 def test_what_is_not_known_is_left_to_others(tmp_path):

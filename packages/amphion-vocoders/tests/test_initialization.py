@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from amphion_core.discriminators import ConstantQConfig, Discriminators, PeriodC
 from amphion_core.testing.golden import Case
 from amphion_core.training.run import train_task
 from amphion_vocoders import GanVocoderRecipe, GanVocoderTask, HiFiGAN
-from amphion_vocoders.initialization import start_discriminators, start_generator
+from amphion_vocoders.initialization import DiscriminatorSource, start_discriminators, start_generator
 
 MEL = {"sample_rate": 8000, "n_fft": 128, "win_length": 128, "hop_length": 32, "n_mels": 12, "f_max": 4000}
 MODEL = {"mel": MEL, "channels": 8, "rates": [4, 4, 2], "kernel_sizes": [8, 8, 4], "block_kernel_sizes": [3]}
@@ -103,9 +104,24 @@ def test_an_accelerate_folder_gives_the_discriminators_in_their_order(tmp_path):
 
     configs = (period_config(args),)
     judge = Discriminators(configs)
-    start_discriminators(list(judge.members), configs, str(tmp_path))
+    notes = start_discriminators(list(judge.members), configs, str(tmp_path))
+    assert notes == [f"discriminator 0 (period) starts from {tmp_path}, model 1"]
     expected = Case(GOLDEN / "mpd").weights["discriminators.0.convs.0.bias"]
     assert torch.equal(judge.members[0].discriminators[0].convs[0].bias, expected)
+
+
+@pytest.mark.parametrize(("name", "family"), [("msstftd", "a discriminator"), ("melgan", "melgan")])
+def test_weights_of_another_network_are_told_by_what_they_are(tmp_path, name, family):
+    for file in ("model.safetensors", "model_1.safetensors"):
+        safetensors.torch.save_file(Case(GOLDEN / name).weights, tmp_path / file)
+    configs = (PeriodConfig(),)
+    words = (
+        rf"{re.escape(str(tmp_path))}, model 1 is no period: \d+ keys of another model.*its keys are those of {family};"
+    )
+    with pytest.raises(ValueError, match=words):
+        start_discriminators(
+            list(Discriminators(configs).members), configs, [DiscriminatorSource(path=str(tmp_path), index=1)]
+        )
 
 
 def test_settings_beside_the_weights_must_be_those_of_the_recipe(tmp_path):

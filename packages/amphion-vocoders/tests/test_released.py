@@ -1,13 +1,15 @@
 """Checkpoints of other code bases as they lie on disk: nested, prefixed, with each style of weight norm."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 
 from amphion_core.hub import load_pretrained
-from amphion_vocoders import HiFiGAN, Vocos, released
+from amphion_vocoders import HiFiGAN, NsfHiFiGAN, Vocos, released
 
 ORIGINAL = {
     "num_mels": 10,
@@ -36,6 +38,8 @@ TOOLKIT = {
         "fmax": 8000,
     },
 }
+
+NSF = {**TOOLKIT["model"]["hifigan"], "harmonic_num": 2}
 
 
 def old_style(config, block=None):
@@ -133,6 +137,41 @@ def test_weights_that_do_not_fit_are_refused_by_key(tmp_path, spoil, words):
     torch.save({"generator": weights}, tmp_path / "g")
     with pytest.raises(ValueError, match=words):
         HiFiGAN.from_released(tmp_path / "g", ORIGINAL)
+
+
+@pytest.mark.parametrize(
+    ("case", "family"),
+    [
+        ("bigvgan", "bigvgan"),
+        ("nsfhifigan", "nsf-hifigan"),
+        ("melgan", "melgan"),
+        ("vocos", "vocos"),
+        ("apnet", "apnet"),
+        ("diffwave", "diffwave"),
+        ("waveglow", "waveglow"),
+        ("wavenet", "wavenet"),
+        ("wavernn", "wavernn"),
+        ("mpd", "a discriminator"),
+    ],
+)
+def test_weights_of_another_family_are_told_by_its_name(tmp_path, case, family):
+    shutil.copy(Path(__file__).parent / "golden" / case / "weights.safetensors", tmp_path / "g.safetensors")
+    words = (
+        rf"g\.safetensors does not fit HiFiGAN: \d+ keys of another model.*those of {family}, not of hifigan: load it"
+    )
+    with pytest.raises(ValueError, match=words):
+        HiFiGAN.from_released(tmp_path / "g.safetensors", ORIGINAL)
+
+
+def test_weights_of_another_size_ask_for_their_configuration(tmp_path):
+    torch.save({"generator": old_style(ORIGINAL)}, tmp_path / "g")
+    config = {**ORIGINAL, "upsample_initial_channel": 16}
+    with pytest.raises(
+        ValueError, match=r"shapes differ.*give the configuration that was published with these weights"
+    ):
+        HiFiGAN.from_released(tmp_path / "g", config)
+    with pytest.raises(ValueError, match="keys are those of hifigan, not of nsf-hifigan"):
+        NsfHiFiGAN.from_released(tmp_path / "g", {"model": {"nsfhifigan": NSF}, "preprocess": TOOLKIT["preprocess"]})
 
 
 def test_args_of_another_generator_are_refused_by_name(tmp_path):

@@ -29,6 +29,10 @@ __all__ = [
 
 _NESTS = ("generator_state_dict", "generator", "state_dict", "model_state_dict", "model", "net", "weight", "weights")
 _FILES = ("model.safetensors", "pytorch_model.bin")
+_GENERATOR = re.compile(r".+\.(safetensors|bin|pt|pth|ckpt)|g(enerator)?_\w+")
+"""Files with the weights of a network; original releases have no ending: `g_02500000`, `generator_v1`."""
+_BESIDE = re.compile(r"do_.*|.*(discriminator|optim|scheduler).*|(pytorch_)?model_\d+\..+")
+"""What else such files hold."""
 _NUMBERED = re.compile(r"epoch-(\d+)_step-(\d+)")
 _OLD, _NEW = ("weight_g", "weight_v"), ("parametrizations.weight.original0", "parametrizations.weight.original1")
 
@@ -37,8 +41,8 @@ def read_checkpoint(source: str | Path, nest: str | None = None, index: int = 0)
     """The state dict of a checkpoint file or folder.
 
     Args:
-        source: a .safetensors, .bin, .pt, .pth, .ckpt or extensionless torch file; an accelerate folder; or an
-            experiment folder of the toolkit, whose newest checkpoint is taken.
+        source: a .safetensors, .bin, .pt, .pth, .ckpt or extensionless torch file; an accelerate folder; an
+            experiment folder of the toolkit, whose newest checkpoint is taken; or a folder with one such file.
         nest: key of the state dict inside the file; None looks for the usual ones.
         index: which of several models of an accelerate folder: 0 generator, 1 and up discriminators.
 
@@ -51,7 +55,7 @@ def read_checkpoint(source: str | Path, nest: str | None = None, index: int = 0)
     """
     path = Path(source)
     if path.is_dir():
-        path = _weights_file(newest_checkpoint(path), index)
+        path = _file_of_folder(path, index)
     return strip_prefix(_state_dict(read_content(path), nest, path))
 
 
@@ -157,7 +161,8 @@ def rename_keys(weights: Mapping[str, Tensor], rules: Iterable[tuple[str, str]])
         else:
             unknown.append(name)
     if unknown:
-        raise ValueError(f"{len(unknown)} keys of another model, such as {', '.join(unknown[:5])}")
+        keys = "1 key" if len(unknown) == 1 else f"{len(unknown)} keys"
+        raise ValueError(f"{keys} of another model, such as {', '.join(unknown[:5])}")
     return result
 
 
@@ -201,6 +206,22 @@ def split_weight_norm(weights: Mapping[str, Tensor], names: Iterable[str]) -> di
         else:
             result[name] = tensor
     return result
+
+
+def _file_of_folder(folder: Path, index: int) -> Path:
+    """The weights in an accelerate or experiment folder, or the one file of a network that a folder holds."""
+    try:
+        newest = newest_checkpoint(folder)
+    except FileNotFoundError:
+        names = [p.name for p in folder.iterdir() if p.is_file()]
+        single = sorted(n for n in names if _GENERATOR.fullmatch(n) and not _BESIDE.fullmatch(n))
+        if index or not single:
+            raise
+        if len(single) > 1:
+            held = ", ".join(single[:10])
+            raise FileNotFoundError(f"{folder} holds several checkpoints: {held}; give the path of one") from None
+        return folder / single[0]
+    return _weights_file(newest, index)
 
 
 def _weights_file(folder: Path, index: int) -> Path:

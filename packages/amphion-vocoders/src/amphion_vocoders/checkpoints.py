@@ -216,7 +216,10 @@ def convert_checkpoint(
         raise FileNotFoundError(f"no file or folder at {source}, and no known checkpoint of that name{hint}")
     if kind is None:
         try:
-            kind = family_of(read_args(source) if args is None else args)
+            args = read_args(source) if args is None else args
+            if isinstance(args.get("model"), str):
+                raise ValueError(f"{source} is a {args['model']} in our own layout already; use it as it is")
+            kind = family_of(args)
         except FileNotFoundError:
             kind = None
     if kind is None:

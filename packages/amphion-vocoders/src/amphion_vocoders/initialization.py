@@ -16,6 +16,7 @@ from amphion_core.interfaces import load_vocoder
 from amphion_core.released import read_args, read_checkpoint
 from amphion_core.training.saving import differences
 from amphion_vocoders.released.discriminators import discriminator_config, discriminator_weights
+from amphion_vocoders.released.loading import weights_family
 
 __all__ = ["DiscriminatorSource", "InitConfig", "start_discriminators", "start_generator"]
 
@@ -35,6 +36,11 @@ class DiscriminatorSource(Config):
     path: str
     nest: str | None = None
     index: int = 0
+
+    def __str__(self) -> str:
+        """What errors and logs call it."""
+        parts = [self.path, self.nest, f"model {self.index}" if self.index else None]
+        return ", ".join(part for part in parts if part)
 
 
 class InitConfig(Config):
@@ -161,4 +167,12 @@ def _foreign_weights(given: str | DiscriminatorSource, config: AnyDiscriminatorC
         if changes:
             rows = "; ".join(f"{name}: {old!r} there, {new!r} here" for name, (old, new) in changes.items())
             raise ValueError(f"the discriminator {config.name!r} beside {where.path} has other settings: {rows}")
-    return discriminator_weights(weights, config)
+    try:
+        return discriminator_weights(weights, config)
+    except ValueError as error:
+        held = weights_family(weights)
+        keys = f"its keys are those of {held}; " if held else ""
+        raise ValueError(
+            f"init.discriminators: {where} is no {config.name}: {error}; {keys}give each discriminator of the recipe "
+            "its own source, in their order"
+        ) from None

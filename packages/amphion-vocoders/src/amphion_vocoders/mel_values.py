@@ -78,9 +78,9 @@ def doubt(mel: Tensor, config: MelConfig) -> str | None:
     least, most = (value * config.std + config.mean for value in (float(mel.min()), float(mel.max())))
     if most > least and _close_above_zero(mel, config):
         return (
-            f"all mel values lie between {least:.2g} and {most:.2g}, as magnitudes without a logarithm or values scaled "
-            f"to 0..1 do; this vocoder takes {config.log}. If they are magnitudes, take the logarithm of values not "
-            f"below {config.log_floor:g}"
+            f"all mel values lie between {least:.2g} and {most:.2g}, as magnitudes without a logarithm or values "
+            f"scaled to 0..1 do; this vocoder takes {config.log}. If they are magnitudes, take the logarithm of values "
+            f"not below {config.log_floor:g}"
         )
     decimal = math.log10(config.log_floor)
     if config.log != "ln" or mel.shape[-1] < DOUBTED_FRAMES:

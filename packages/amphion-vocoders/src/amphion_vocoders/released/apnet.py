@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
 from amphion_vocoders.apnet import APNet, APNetConfig
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import mel_config, network_of, normed
 
 __all__ = ["apnet_config", "apnet_weights", "load_apnet"]
@@ -53,7 +53,7 @@ def apnet_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_apnet(cls: type[APNetT], source: str | Path, args: Mapping[str, Any] | None = None) -> APNetT:
     """A released APNet; see `APNet.from_released`."""
     model = cls(apnet_config(read_args(source) if args is None else args))
-    load_weights(model, apnet_weights(read_checkpoint(source)), where=str(source))
+    load_released(model, source, apnet_weights)
     model.eval().fold()
     return model
 

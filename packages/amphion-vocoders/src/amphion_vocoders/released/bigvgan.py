@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from amphion_core.hub import load_weights
 from amphion_core.modules.anti_alias import kaiser_filter
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
 from amphion_vocoders.bigvgan import BigVGAN, BigVGANConfig
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
@@ -70,7 +70,7 @@ def load_bigvgan(cls: type[BigVGANT], source: str | Path, args: Mapping[str, Any
     """A released BigVGAN; see `BigVGAN.from_released`."""
     config = bigvgan_config(read_args(source) if args is None else args)
     model = cls(config)
-    load_weights(model, bigvgan_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: bigvgan_weights(weights, config))
     model.eval().fold()
     return model
 

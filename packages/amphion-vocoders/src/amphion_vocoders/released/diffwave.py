@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
 from amphion_vocoders.diffwave import DiffWave, DiffWaveConfig
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import mel_config, network_of
 
 __all__ = ["diffwave_config", "diffwave_weights", "load_diffwave"]
@@ -63,6 +63,6 @@ def diffwave_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_diffwave(cls: type[DiffWaveT], source: str | Path, args: Mapping[str, Any] | None = None) -> DiffWaveT:
     """A released DiffWave; see `DiffWave.from_released`."""
     model = cls(diffwave_config(read_args(source) if args is None else args))
-    load_weights(model, diffwave_weights(read_checkpoint(source)), where=str(source))
+    load_released(model, source, diffwave_weights)
     model.eval()
     return model

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
 from amphion_vocoders.hifigan import HiFiGAN, HiFiGANConfig
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
@@ -62,6 +62,6 @@ def load_hifigan(cls: type[HiFiGANT], source: str | Path, args: Mapping[str, Any
     """A released HiFi-GAN; see `HiFiGAN.from_released`."""
     config = hifigan_config(read_args(source) if args is None else args)
     model = cls(config)
-    load_weights(model, hifigan_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: hifigan_weights(weights, config))
     model.eval().fold()
     return model

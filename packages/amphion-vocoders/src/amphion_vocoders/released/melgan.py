@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
 from amphion_vocoders.melgan import MelGAN, MelGANConfig
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import mel_config, network_of, normed
 
 __all__ = ["load_melgan", "melgan_config", "melgan_weights"]
@@ -59,6 +59,6 @@ def load_melgan(cls: type[MelGANT], source: str | Path, args: Mapping[str, Any] 
     """A released MelGAN; see `MelGAN.from_released`."""
     config = melgan_config(read_args(source) if args is None else args)
     model = cls(config)
-    load_weights(model, melgan_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: melgan_weights(weights, config))
     model.eval().fold()
     return model

@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
 from amphion_vocoders.nsf_hifigan import NsfHiFiGAN, NsfHiFiGANConfig
 from amphion_vocoders.released.hifigan import stage_keys
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
@@ -60,6 +60,6 @@ def load_nsf_hifigan(
     """A released NSF-HiFiGAN; see `NsfHiFiGAN.from_released`."""
     config = nsf_hifigan_config(read_args(source) if args is None else args, compat)
     model = cls(config)
-    load_weights(model, nsf_hifigan_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: nsf_hifigan_weights(weights, config))
     model.eval().fold()
     return model

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import mel_config
 from amphion_vocoders.vocos import Vocos, VocosConfig
 
@@ -103,6 +103,6 @@ def load_vocos(cls: type[VocosT], source: str | Path, args: Mapping[str, Any] | 
     except KeyError as error:
         raise ConfigError(f"no configuration of a Vocos: {error.args[0]} is missing") from None
     model = cls(config)
-    load_weights(model, vocos_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: vocos_weights(weights, config))
     model.eval()
     return model

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from amphion_core.features import MelConfig
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import mel_config, network_of, normed
 from amphion_vocoders.waveglow import WaveGlow, WaveGlowConfig
 
@@ -73,6 +73,6 @@ def waveglow_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def load_waveglow(cls: type[WaveGlowT], source: str | Path, args: Mapping[str, Any] | None = None) -> WaveGlowT:
     """A released WaveGlow; see `WaveGlow.from_released`."""
     model = cls(waveglow_config(read_args(source) if args is None else args))
-    load_weights(model, waveglow_weights(read_checkpoint(source)), where=str(source))
+    load_released(model, source, waveglow_weights)
     model.eval().fold()
     return model

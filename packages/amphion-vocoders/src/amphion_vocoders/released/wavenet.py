@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upper_case import sampled_mel, vocoder_section
 from amphion_vocoders.wavenet import WaveNet, WaveNetConfig
@@ -71,5 +71,5 @@ def load_wavenet(cls: type[WaveNetT], source: str | Path, args: Mapping[str, Any
     """A released WaveNet; see `WaveNet.from_released`."""
     config = wavenet_config(read_args(source) if args is None else args)
     model = cls(config)
-    load_weights(model, wavenet_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: wavenet_weights(weights, config))
     return model.eval().fold()

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.hub import load_weights
-from amphion_core.released import read_args, read_checkpoint, rename_keys
+from amphion_core.released import read_args, rename_keys
+from amphion_vocoders.released.loading import load_released
 from amphion_vocoders.released.upper_case import sampled_mel, vocoder_section
 from amphion_vocoders.wavernn import WaveRNN, WaveRNNConfig
 
@@ -73,5 +73,5 @@ def load_wavernn(cls: type[WaveRNNT], source: str | Path, args: Mapping[str, Any
     """A released WaveRNN; see `WaveRNN.from_released`."""
     config = wavernn_config(read_args(source) if args is None else args)
     model = cls(config)
-    load_weights(model, wavernn_weights(read_checkpoint(source), config), where=str(source))
+    load_released(model, source, lambda weights: wavernn_weights(weights, config))
     return model.eval().fold()
