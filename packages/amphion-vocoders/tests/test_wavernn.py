@@ -34,6 +34,17 @@ def test_saved_and_loaded_gives_the_same_samples(tmp_path):
     assert torch.equal(loaded.synthesize(mel), model.synthesize(mel))
 
 
+def test_a_network_in_training_speaks_as_it_will_and_learns_nothing_from_it():
+    model, mel = WaveRNN(TINY).eval(), torch.randn(1, 10, 5) - 4
+    expected = model.synthesize(mel)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.train()
+    assert torch.equal(model.synthesize(mel), expected)
+    assert torch.equal(torch.cat(list(model.stream(mel[0].split(2, dim=1))))[None], expected)
+    assert model.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
 @pytest.mark.parametrize("nest", ["state_dict", "model"])
 def test_checkpoint_of_the_toolkit_is_read(tmp_path, nest):
     torch.save({nest: dict(RELEASED.weights)}, tmp_path / "100.pt")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Generator, Tensor
 
+from amphion_core.training.evaluation import evaluating
+
 if TYPE_CHECKING:
     from amphion_vocoders.autoregressive import AutoregressiveVocoder
     from amphion_vocoders.outputs import Output
@@ -89,7 +91,8 @@ def condition_of(model: AutoregressiveVocoder[Any], padded: Tensor, start: int, 
     hop, reach = model.config.mel.hop_length, model.reach
     left = max(0, start - reach)
     piece = padded[:, left : stop + reach + 2 * model.config.pad]
-    with torch.autocast(piece.device.type, enabled=False):
+    # Norms of the batch would see blocks instead of the whole, and learn from them.
+    with torch.autocast(piece.device.type, enabled=False), evaluating(model):
         condition = model.condition(piece[None])[0]
     return condition[:, (start - left) * hop : (stop - left) * hop]
 
