@@ -39,3 +39,10 @@ def test_fine_tuning_starts_from_a_checkpoint_of_the_same_configuration():
     found = find_checkpoint(recipe.init.generator)
     assert found is not None
     assert found[1].network_config() == recipe.model
+
+
+@pytest.mark.parametrize("name", ["melgan-24k", "hifigan-24k-enhanced"])
+def test_recipes_said_to_have_the_discriminators_of_the_toolkit_have_all_four(name):
+    recipe = load_recipe(f"vocoders/{name}")
+    assert [config.name for config in recipe.discriminators] == ["scale", "period", "stft", "constant_q"]
+    assert recipe.loss.feature_logits == (True, True, False, False)
