@@ -56,7 +56,7 @@ class InverseStft(nn.Module):
     Args:
         n_fft: samples of one transform; the window is Hann of as many.
         hop_length: samples between frames.
-        padding: `same` gives F * hop_length samples, `center` (F - 1) * hop_length and a last hop of zeros.
+        padding: what is cut at the start, as `inverse_stft` has it.
     """
 
     kernel: Tensor
@@ -82,10 +82,10 @@ class InverseStft(nn.Module):
         wav = F.conv_transpose1d(spectrum, self.kernel, stride=self.hop_length)
         envelope = F.conv_transpose1d(torch.ones_like(spectrum[:1, :1]), self.window, stride=self.hop_length)
         cut = (self.n_fft - self.hop_length) // 2 if self.padding == "same" else self.n_fft // 2
-        frames = real.shape[-1] if self.padding == "same" else real.shape[-1] - 1
-        kept = frames * self.hop_length
+        last = min(self.hop_length, self.n_fft - cut)  # samples of the last hop that a window covers
+        kept = (real.shape[-1] - 1) * self.hop_length + last
         whole = (wav / envelope.clamp(min=1e-11))[:, 0, cut : cut + kept]
-        return whole if self.padding == "same" else F.pad(whole, (0, self.hop_length))
+        return F.pad(whole, (0, self.hop_length - last)) if last < self.hop_length else whole
 
 
 def export_onnx(vocoder: Any, path: str | Path, *, tolerance: float = 1e-4) -> ExportReport:
@@ -98,13 +98,19 @@ def export_onnx(vocoder: Any, path: str | Path, *, tolerance: float = 1e-4) -> E
 
     Raises:
         ValueError: the vocoder draws its samples one after the other, or refines its phase, so there is no network to
-            export; or the results differ.
+            export; the results differ; or the path is a folder.
+        FileExistsError: the settings would be written over a file that is not of this network.
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
+    path = Path(path)
+    about_path = path.with_suffix(".json")
+    if path.is_dir() or path == about_path:
+        raise ValueError(f"{path} can't be the ONNX file; give a name such as {path.with_suffix('') / 'model.onnx'}")
+    if about_path.exists() and not path.exists():
+        raise FileExistsError(f"{about_path} is there and not of {path}; its settings go there, so give another name")
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, EXTRA)
     network = _network(vocoder)
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     examples = _examples(vocoder, 2, 24)
     batch, frames = torch.export.Dim("batch", min=1, max=4096), torch.export.Dim("frames", min=2, max=1 << 20)
@@ -124,7 +130,7 @@ def export_onnx(vocoder: Any, path: str | Path, *, tolerance: float = 1e-4) -> E
         )
         assert program is not None
         content = program.model_proto.SerializeToString()
-        difference = _compare(content, vocoder, network, tolerance)
+        difference = _compare(content, vocoder, tolerance)
         file.write(content)
     about = {
         "model": f"{vocoder.group}/{vocoder.name}",
@@ -132,7 +138,7 @@ def export_onnx(vocoder: Any, path: str | Path, *, tolerance: float = 1e-4) -> E
         "inputs": {name: list(example.shape[1:-1]) for name, example in examples.items()},
         "output": "wav",
     }
-    with atomic_writer(path.with_suffix(".json")) as file:
+    with atomic_writer(about_path) as file:
         file.write((json.dumps(about, indent=2) + "\n").encode())
     return ExportReport(path, difference, SHAPES)
 
@@ -222,14 +228,15 @@ def _examples(vocoder: Any, batch: int, frames: int) -> dict[str, Tensor]:
     return {"mel": mel, "source": source}
 
 
-def _compare(content: bytes, vocoder: Any, network: nn.Module, tolerance: float) -> float:
+def _compare(content: bytes, vocoder: Any, tolerance: float) -> float:
     """Largest difference between ONNX Runtime and torch on sizes that the export has not seen."""
     runtime = require("onnxruntime", EXTRA)
     session = runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch, frames in SHAPES:
         inputs = _examples(vocoder, batch, frames)
-        expected = network(*inputs.values()).numpy()
+        mel, *source = inputs.values()
+        expected = (vocoder(mel, source=source[0]) if source else vocoder(mel)).numpy()
         (made,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
         if made.shape != expected.shape:
             raise ValueError(f"ONNX Runtime gives the shape {made.shape}, torch {expected.shape}")

@@ -20,6 +20,7 @@ from amphion_core import audio
 from amphion_core.features import MelConfig
 from amphion_core.interfaces import load_vocoder
 from amphion_vocoders.adjusting import adjust
+from amphion_vocoders.devices import chosen_device
 from amphion_vocoders.mel_values import DoubtfulMelWarning
 from amphion_vocoders.precision import autocast, check_precision
 from amphion_vocoders.segments import F0Config
@@ -95,23 +96,25 @@ def synthesize(
         FileNotFoundError: an input is not there, or holds nothing to synthesise.
         FileExistsError: `out` is a file.
         FaultyInputsError: some inputs can't be read or are no mels of this vocoder; the others are written.
-        ValueError: two inputs would be written to one file, or one would be overwritten; a setting is not allowed.
+        ValueError: two inputs would be written to one file, or one would be overwritten; a setting is not allowed; or
+            the device is not there.
     """
     if format not in ("wav", "flac"):
         raise ValueError(f"format is {format!r}; it is wav or flac")
     if batch < 1 or (limit is not None and limit < 1) or (stream is not None and stream < 1):
         raise ValueError(f"batch, limit and stream must be 1 or more, got {batch}, {limit} and {stream}")
+    place = chosen_device(device)
     sources = find_sources(inputs, limit)
     vocoder = load_vocoder(model, mel=mel)
     adjust(vocoder, settings)
     if isinstance(vocoder, torch.nn.Module):
-        vocoder = vocoder.to(_device(device))
+        vocoder = vocoder.to(place)
         if compile:
             vocoder.compile(dynamic=True)
     paths = _outputs(sources, Path(out), format, [Path(given).resolve() for given in inputs])
     needed = bool(getattr(vocoder, "needs_f0", False))
     contour = f0 or F0Config() if needed or getattr(vocoder, "takes_f0", False) else None
-    reader = SourceReader(vocoder.config.mel, _device(device), f0=contour, needed=needed)
+    reader = SourceReader(vocoder.config.mel, place, f0=contour, needed=needed)
     written, faults, seconds = list[Path](), list[str](), 0.0
     with tqdm(total=len(sources), unit="clip", disable=None) as bar:
         for start in range(0, len(sources), batch):
@@ -119,8 +122,8 @@ def synthesize(
             jobs = list(_read(reader, zip(part, paths[start : start + batch], strict=True), faults))
             if jobs and not written:
                 with _told():
-                    check_precision(vocoder, jobs[0].clip.mel, jobs[0].clip.f0, precision, _device(device))
-            with autocast(precision, _device(device)), _told():
+                    check_precision(vocoder, jobs[0].clip.mel, jobs[0].clip.f0, precision, place)
+            with autocast(precision, place), _told():
                 for path, wav in _made(vocoder, jobs, seed, stream, faults):
                     audio.save(path, wav, vocoder.config.mel.sample_rate)
                     seconds += len(wav) / vocoder.config.mel.sample_rate
@@ -231,9 +234,3 @@ def _outputs(sources: list[Source], out: Path, format: str, inputs: list[Path]) 
             raise ValueError(f"{path} is one of the inputs and would be overwritten; give another folder than {out}")
         paths[path] = source
     return list(paths)
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from amphion_core.features import MelConfig
 from amphion_core.interfaces import load_vocoder
+from amphion_vocoders.devices import chosen_device
 from amphion_vocoders.precision import autocast, check_precision
 
 __all__ = ["Speed", "time_vocoder"]
@@ -81,11 +82,11 @@ def time_vocoder(
         mel: for vocoders without weights.
 
     Raises:
-        ValueError: a number below its least value, or the precision does not suit the vocoder.
+        ValueError: a number below its least value, no such device, or the precision does not suit the vocoder.
     """
     if min(seconds, batch, chunk, runs) <= 0:
         raise ValueError(f"give numbers above 0: seconds {seconds}, batch {batch}, chunk {chunk}, runs {runs}")
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = chosen_device(device)
     vocoder = load_vocoder(model, mel=mel)
     if isinstance(vocoder, nn.Module):
         vocoder = vocoder.to(place)
