@@ -211,6 +211,15 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(tmp_path):
         ShardSet.open(tmp_path / "s")
 
 
+@pytest.mark.parametrize("damage", [("{", "["), ('"bytes"', '"bytez"'), ("1", "]"), ('"shards"', '"sharts"')])
+def test_a_damaged_manifest_is_named(tmp_path, damage):
+    write_shards([1], lambda k: Record("a", {"npy": b"x"}), tmp_path / "s", progress=False)
+    path = tmp_path / "s" / "shards.json"
+    path.write_text(path.read_text().replace(*damage))
+    with pytest.raises(ValueError, match=r"shards\.json is damaged"):
+        ShardSet.open(tmp_path / "s")
+
+
 def test_a_folder_of_several_sets_names_them(tmp_path):
     for name in ("train", "valid"):
         write_shards([1], lambda k: Record("a", {"npy": b"x"}), tmp_path / name, progress=False)

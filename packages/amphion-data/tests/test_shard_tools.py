@@ -157,6 +157,21 @@ def test_a_split_that_is_gone_is_a_fault(shards):
     assert "valid: 3 rows were written, 0 are there" in fault
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", "\xff"])
+def test_a_damaged_record_of_a_run_is_a_fault_and_a_word_to_the_next_run(shards, content):
+    mark = shards / "prepare.json"
+    mark.write_text(content, encoding="latin-1")
+    (fault,) = check_folder(shards, workers=1).faults
+    assert fault.startswith(f"{mark}: it is damaged")
+    again = partial(
+        prepare, "ljspeech", shards.parent / "corpus", shards, PrepareSettings(valid=3, test=0, per_shard=4)
+    )
+    with pytest.raises(ValueError, match=r"prepare\.json is damaged .*; remove it and run again"):
+        again(workers=1, progress=False)
+    again(workers=1, progress=False, overwrite=True)
+    assert check_folder(shards, workers=1).faults == ()
+
+
 def test_an_array_that_holds_objects_is_a_fault_and_is_not_run(tmp_path, tone):
     planted = tmp_path / "planted"
 

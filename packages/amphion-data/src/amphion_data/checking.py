@@ -127,7 +127,7 @@ def _check_whole(folder: Path, top: Path, *, opened: bool) -> list[str]:
 def _made(folders: Sequence[Path], top: Path) -> list[Path]:
     """Folders that say in `prepare.json` or `made.json` what was written into them and their splits."""
     near = {top, *folders, *(folder.parent for folder in folders)}
-    return sorted(folder for folder in near if folder.is_relative_to(top) and any(map(_values, _marks(folder))))
+    return sorted(folder for folder in near if folder.is_relative_to(top) and any(map(Path.is_file, _marks(folder))))
 
 
 def _marks(folder: Path) -> list[Path]:
@@ -138,6 +138,8 @@ def _check_counts(folder: Path, counts: dict[Path, int]) -> Iterator[str]:
     """Whether every split has the rows that its making counted."""
     for mark in _marks(folder):
         values = _values(mark)
+        if not values and mark.is_file():
+            yield f"{mark}: it is damaged, and with it the counts of what was written; copy it again"
         if values.get("complete") is False:
             yield f"{mark}: the making of {folder} did not end; run the same command again"
         kept = values.get("kept")

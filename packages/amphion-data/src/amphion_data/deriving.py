@@ -19,6 +19,7 @@ from typing import Any
 from amphion_core.atomic import atomic_writer, remove_temporaries
 from amphion_core.data import Drop, ShardSet, write_drops, write_shards
 from amphion_core.locking import file_lock
+from amphion_data.files import read_record
 from amphion_data.parts import open_parts
 from amphion_data.pointers import Copier, Pointers
 from amphion_data.splits import SPLITS
@@ -229,8 +230,8 @@ def _finish(
 def _begin(out: Path, asked: Mapping[str, Any], parts: Iterable[str], overwrite: bool) -> None:
     """Refuse a folder that holds something else, and note what is going to be written."""
     mark = out / _MARK
-    before = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None
-    same = before is not None and all(before.get(name) == value for name, value in asked.items())
+    before = read_record(mark, replaced=overwrite)
+    same = bool(before) and all(before.get(name) == value for name, value in asked.items())
     there = [path.name for path in sorted(out.iterdir()) if not path.name.startswith(".")]
     if not same and there and not overwrite:
         what = f"what {before['tool']} made with other settings or sources" if before else f"{', '.join(there[:5])}"

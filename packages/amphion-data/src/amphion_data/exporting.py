@@ -24,6 +24,7 @@ from amphion_core.data.index import probe
 from amphion_core.locking import file_lock
 from amphion_data.deriving import Source, open_sources, refuse_below_one, refuse_inside
 from amphion_data.engines.engine import Step, make_engine
+from amphion_data.files import read_record
 from amphion_data.pointers import Pointer, Pointers
 
 __all__ = ["ExportReport", "Layout", "Unit", "cut_into_units", "export"]
@@ -190,11 +191,9 @@ class _Writer:
 def _earlier(out: Path, unit: Unit) -> dict[str, Any] | None:
     """The note of a unit that an earlier run finished."""
     path = _note(out, unit)
-    if not path.is_file():
-        return None
-    note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    note = read_record(path, replaced=True)  # without it the unit is done again
     try:
-        whole = all(probe(out / name) == found for name, found in note["files"].items())
+        whole = bool(note) and all(probe(out / name) == found for name, found in note["files"].items())
     except FileNotFoundError:
         return None
     return note if whole and note["plan"] == _plan(unit) else None
@@ -211,13 +210,13 @@ def _note(out: Path, unit: Unit) -> Path:
 def _begin(out: Path, asked: Mapping[str, Any], overwrite: bool) -> None:
     """Refuse a folder that holds something else; unfold what an earlier run folded up."""
     mark = out / _MARK
-    before: dict[str, Any] | None = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else None
+    before = read_record(mark, replaced=overwrite)
     if mark.parent.is_dir():  # a run that was killed before its first mark leaves the folder alone behind
         remove_temporaries(mark.parent)
         if not any(mark.parent.iterdir()):
             mark.parent.rmdir()
     there = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
-    same = before is not None and before["asked"] == asked
+    same = before.get("asked") == asked
     if there and not same and not overwrite:
         raise ValueError(f"{out} holds {', '.join(there[:5])} already; choose another folder, or pass --overwrite")
     if before is not None and not same:

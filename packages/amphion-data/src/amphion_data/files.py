@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
+from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "clean_text", "first_entries", "is_audio", "is_hidden", "safe_path", "walk"]
+__all__ = ["AUDIO_SUFFIXES", "clean_text", "first_entries", "is_audio", "is_hidden", "read_record", "safe_path", "walk"]
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma", ".w64", ".rf64"}
@@ -74,6 +76,29 @@ def safe_path(stated: str, root: Path) -> str:
     if not parts or ".." in parts or "\0" in text:
         raise ValueError(f"{stated!r} is no path below the folder of the corpus")
     return "/".join(parts)
+
+
+def read_record(path: Path, *, replaced: bool = False) -> dict[str, Any]:
+    """What a run noted of itself in a JSON file; nothing where there is none.
+
+    Args:
+        path: of the file.
+        replaced: whether the run is replaced anyway, so that a damaged note counts as none.
+
+    Raises:
+        ValueError: it is damaged; names the file.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        values = error
+    if isinstance(values, dict):
+        return values
+    if replaced:
+        return {}
+    raise ValueError(f"{path} is damaged ({values!s:.99}); remove it and run again, or replace all with --overwrite")
 
 
 def clean_text(raw: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from amphion_core.atomic import atomic_writer
 from amphion_core.data.index import probe
 from amphion_core.schema import Utterance
+from amphion_data.files import read_record
 from amphion_data.places import file_of
 
 __all__ = ["forget_changed", "inputs_record"]
@@ -34,7 +35,7 @@ def forget_changed(folder: Path, root: Path, rows: Sequence[Utterance], per_shar
         Names of the shards that were removed.
     """
     record = inputs_record(folder)
-    before: dict[str, str] = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    before: dict[str, str] = read_record(record, replaced=True)  # a damaged one is written anew
     now: dict[str, str] = {}
     changed = set(before)
     with ThreadPoolExecutor(_THREADS) as pool:

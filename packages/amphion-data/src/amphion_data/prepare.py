@@ -27,6 +27,7 @@ from amphion_data.encoding import Encoder
 from amphion_data.engines.engine import Engine
 from amphion_data.engines.sharding import spread_over
 from amphion_data.figures import Comparison, Tally, compare_sound, missing_files
+from amphion_data.files import read_record
 from amphion_data.inputs import forget_changed, inputs_record
 from amphion_data.parts import iter_rows
 from amphion_data.plan import Plan, count_reasons, plan_preparation, refuse_faults
@@ -233,7 +234,7 @@ def _finish(plan: Plan, report: PrepareReport, drops: Sequence[Drop], asked: Map
 def _forget_other_runs(plan: Plan, out: Path, asked: Mapping[str, Any], overwrite: bool) -> None:
     """Remove what describes a run with other settings, and the shards of splits that this one does not have."""
     mark = out / "prepare.json"
-    before = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+    before = read_record(mark, replaced=overwrite)
     differing = [name for name, value in _flat(asked).items() if before and _flat(before).get(name) != value]
     gone = [split for split in SPLITS if split not in plan.parts and inputs_record(out / split).exists()]
     if (differing or gone) and not overwrite:

@@ -124,7 +124,10 @@ def _expanded(text: str) -> list[str]:
 def _folder(folder: Path) -> list[Path]:
     manifest = folder / _MANIFEST
     if manifest.is_file():
-        return _complete(folder, json.loads(manifest.read_text(encoding="utf-8")))
+        try:
+            return _complete(folder, json.loads(manifest.read_text(encoding="utf-8")))
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{manifest} is damaged ({error!r:.99}); copy it again") from None
     found = sorted(path for path in folder.glob("*.tar") if not path.name.startswith((".", TEMPORARY)))
     if found:
         return found
