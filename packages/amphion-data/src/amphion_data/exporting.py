@@ -219,13 +219,13 @@ def _begin(out: Path, asked: Mapping[str, Any], overwrite: bool) -> None:
     same = before.get("asked") == asked
     if there and not same and not overwrite:
         raise ValueError(f"{out} holds {', '.join(there[:5])} already; choose another folder, or pass --overwrite")
-    if before is not None and not same:
+    if before and not same:
         for name in before.get("files", ()):
             (out / name).unlink(missing_ok=True)
         shutil.rmtree(out / _NOTES, ignore_errors=True)
     for folder in [out, *(path for path in sorted(out.rglob("*")) if path.is_dir())]:
         remove_temporaries(folder)
-    if same and before is not None:
+    if same:
         for name, note in before.get("units", {}).items():
             if not (out / _NOTES / name).is_file():
                 _put_json(out / _NOTES / name, note)
