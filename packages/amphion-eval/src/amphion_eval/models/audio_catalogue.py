@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,13 @@ _CNN14_16K = Weights("panns-cnn14-16k", file="Cnn14_16k_mAP=0.438.pth", url=_ZEN
 _CNN14_32K = Weights("panns-cnn14-32k", file="Cnn14_mAP=0.431.pth", url=_ZENODO)
 _ENCODEC = Weights("encodec-24k", repository="facebook/encodec_24khz")
 _DAC = Weights("dac-44k", repository="descript/dac_44khz")
+_MERT = Weights(
+    "mert-v1-95m",
+    repository="m-a-p/MERT-v1-95M",
+    patterns=("config.json", "pytorch_model.bin"),
+    licence="CC-BY-NC-4.0",
+)
+_MERT_LAYERS = re.compile(r"mert-v1-95m-([1-9]|1[0-2])")
 
 
 def _vggish(device: str, *, activation: bool = False, pca: bool = False) -> Batch:
@@ -63,6 +71,25 @@ def _neural_codec(device: str, *, weights: Weights, sample_rate: int) -> Batch:
     from amphion_eval.models.neural_codec import load_neural_codec
 
     return load_neural_codec(device, weights.locate(), sample_rate)
+
+
+def _load_mert(device: str, *, layer: int) -> Batch:
+    from amphion_eval.models.mert import load_mert
+
+    return load_mert(device, _MERT.locate(), layer)
+
+
+def _mert(name: str, layer: int) -> Model:
+    return Model(
+        name,
+        partial(_load_mert, layer=layer),
+        sample_rate=24000,
+        weights=(_MERT,),
+        requires=_TRANSFORMERS,
+        parameters={"layer": layer},
+        licence="CC-BY-NC-4.0",
+        source="Li et al., 2023, arXiv:2306.00107",
+    )
 
 
 AUDIO_EMBEDDINGS: Mapping[str, Model] = {
@@ -130,9 +157,11 @@ AUDIO_EMBEDDINGS: Mapping[str, Model] = {
             licence="MIT",
             source="Kumar et al., 2023, arXiv:2306.06546",
         ),
+        _mert("mert-v1-95m", 12),
     )
 }
-"""By the names that `fad_model` and `fd_model` take; any CLAP of the hub is one more, by its id."""
+"""By the names that `fad_model` and `fd_model` take; any CLAP of the hub is one more, by its id, and any layer of
+MERT, as `mert-v1-95m-4`."""
 
 
 def clap_audio(repository: str) -> Model:
@@ -178,13 +207,15 @@ def embedding(name: str) -> Model:
     """A network that gives embeddings.
 
     Args:
-        name: of `AUDIO_EMBEDDINGS`, or a hub id or folder of a CLAP.
+        name: of `AUDIO_EMBEDDINGS`, such a name of a layer of MERT, or a hub id or folder of a CLAP.
 
     Raises:
         ValueError: there is none of this name.
     """
     if name in AUDIO_EMBEDDINGS:
         return AUDIO_EMBEDDINGS[name]
+    if layer := _MERT_LAYERS.fullmatch(name):
+        return _mert(name, int(layer[1]))
     if "/" in name:
         return clap_audio(name)
     raise ValueError(f"no network of sound named {name!r}: {', '.join(AUDIO_EMBEDDINGS)}, or a CLAP as OWNER/NAME")
