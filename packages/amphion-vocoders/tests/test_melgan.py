@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 
 from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
+from amphion_core.released import fold_weight_norm
 from amphion_core.testing import check_resume
 from amphion_vocoders import MelGAN, MelGANConfig, released
 from amphion_vocoders.melgan import _reflected
@@ -103,6 +105,18 @@ def test_a_single_file_of_the_toolkit_is_loaded(tmp_path):
     model = MelGAN.from_released(tmp_path / "400000.pt")
     assert model.config == TINY.updated(mel=MEL.updated(f_max=8000).to_dict())
     assert model.synthesize(torch.randn(1, 10, 5)).shape == (1, 80)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_weight_norm_under_other_names_is_read(tmp_path, folded):
+    old = foreign(ARGS)
+    names = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
+    new = {re.sub("weight_[gv]$", lambda match: names[match[0]], name): tensor for name, tensor in old.items()}
+    made = []
+    for weights in (old, fold_weight_norm(old) if folded else new):
+        torch.save({"generator": weights}, tmp_path / "g")
+        made.append(MelGAN.from_released(tmp_path / "g", ARGS).synthesize(torch.linspace(-5, 0, 70).view(1, 10, 7)))
+    torch.testing.assert_close(made[1], made[0], atol=1e-6, rtol=1e-5)
 
 
 def test_weights_of_another_depth_are_refused_by_key(tmp_path):

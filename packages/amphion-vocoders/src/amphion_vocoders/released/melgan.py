@@ -48,8 +48,9 @@ def melgan_weights(weights: Mapping[str, Tensor], config: MelGANConfig) -> dict[
         stage, entry = divmod(number - first, size)
         if entry == 1:
             return f"stages.{stage}.upsample.{rest}"
-        kind, _, parameter = rest.rpartition(".")
-        return f"stages.{stage}.blocks.{entry - 2}.{kinds.get(kind, kind)}.{parameter}"
+        # What follows has one part, or three under torch's own names of weight norm.
+        rest = re.sub(r"^(shortcut|block\.2|block\.4)(?=\.)", lambda kind: kinds[kind[1]], rest)
+        return f"stages.{stage}.blocks.{entry - 2}.{rest}"
 
     placed = {re.sub(r"^model\.(\d+)\.(.+)", place, name): tensor for name, tensor in weights.items()}
     return normed(rename_keys(placed, [(r"((?:input|output|stages)\..+)", r"\1")]))
