@@ -116,6 +116,12 @@ def test_opus_refuses_its_impossible_rates_with_words(rate):
         audio.encode(tone(rate), rate, "opus")
 
 
+@pytest.mark.parametrize(("format", "channels", "most"), [("mp3", 3, 2), ("flac", 9, 8)])
+def test_more_channels_than_a_format_has_are_refused_with_words(format, channels, most):
+    with pytest.raises(ValueError, match=f"{format} can't hold {channels} channels, {most} are the most"):
+        audio.encode(np.stack([tone()] * channels), 24000, format)
+
+
 def test_ten_milliseconds_are_a_clip():
     for format in audio.FORMATS:
         assert audio.load(audio.encode(tone(seconds=0.01), 24000, format))[0].shape == (240,)

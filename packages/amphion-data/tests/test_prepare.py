@@ -401,3 +401,12 @@ def test_wild_ids_of_a_table_stay_inside_the_output(tmp_path, write):
     for index in (tmp_path / "out" / "train").glob("*.idx"):  # readers that make one anew find the same rows
         index.unlink()
     assert sorted(row.id for row in iter_rows(tmp_path / "out")) == sorted(names)
+
+
+def test_what_a_format_can_not_hold_is_dropped_with_the_same_words_in_every_run(tmp_path, tone, write):
+    write(tmp_path / "in" / "a.wav", wav=np.stack([tone()] * 6, axis=1))
+    write(tmp_path / "in" / "b.wav")
+    for name in ("one", "two"):
+        run("folder", tmp_path / "in", tmp_path / name, valid=0, test=0, require_text=False, format="mp3")
+    one, two = ((tmp_path / name / "drops.jsonl").read_text() for name in ("one", "two"))
+    assert one == two and "mp3 can't hold 6 channels, 2 are the most" in one

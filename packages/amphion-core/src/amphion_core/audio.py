@@ -60,6 +60,7 @@ _RATES = {
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "opus": (8000, 12000, 16000, 24000, 48000),
 }
+_CHANNELS = {"mp3": 2, "flac": 8}
 _CONTAINERS = ("mp4", "matroska", "flv", "asf", "aac")
 _PREROLL = {"MPEG_LAYER_III": 0.25, "OPUS": 1.0}  # s; a decoder that starts in the middle needs what came before
 _LONGEST = 1 << 40  # frames; headers of streamed files claim more
@@ -216,7 +217,8 @@ def encode(
         subtype: encoding, such as `PCM_24` or `FLOAT`; None takes that of `FORMATS`.
 
     Raises:
-        ValueError: the samples are empty, not finite or no audio shape, or the format can't hold this rate.
+        ValueError: the samples are empty, not finite or no audio shape, or the format can't hold this rate or so many
+            channels.
     """
     import soundfile
 
@@ -230,6 +232,10 @@ def encode(
         raise ValueError(f"expected samples of shape (T,) or (C, T), at least one; got the shape {wav.shape}")
     if wav.ndim == 2 and wav.shape[0] > wav.shape[1]:
         raise ValueError(f"shape {wav.shape} has more channels than samples; channels come first: (C, T)")
+    channels = wav.shape[0] if wav.ndim == 2 else 1
+    if channels > _CHANNELS.get(format, channels):
+        most = _CHANNELS[format]
+        raise ValueError(f"{format} can't hold {channels} channels, {most} are the most; take wav or the mean of them")
     low, high = float(wav.min()), float(wav.max())  # nan where any sample is
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{np.count_nonzero(~np.isfinite(wav))} samples of {wav.size} are NaN or infinite")
@@ -246,7 +252,8 @@ def encode(
     try:
         soundfile.write(buffer, wav.T, sample_rate, format=container, subtype=subtype)
     except (soundfile.LibsndfileError, ValueError) as error:
-        raise ValueError(f"can't write {format} with {subtype} at {sample_rate} Hz: {error}") from None
+        words = str(error).rsplit(": ", 1)[-1]  # not where in memory the buffer lies
+        raise ValueError(f"can't write {format} with {subtype} at {sample_rate} Hz: {words}") from None
     data = buffer.getvalue()
     if container == "OGG":
         return stable_ogg(data)
