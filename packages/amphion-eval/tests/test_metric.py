@@ -29,7 +29,7 @@ def test_metric_asked_for_twice_is_computed_once():
 
 
 def test_all_unknown_names_are_refused_at_once():
-    with pytest.raises(LookupError, match=r"'f0_rsme', 'pesqq'.*vuv_f1"):
+    with pytest.raises(LookupError, match=r"'f0_rsme', 'pesqq'.*vuv_f1.*did you mean f0_rmse_hz, pesq_wb"):
         resolve(["f0_rsme", "mcd", "pesqq"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -228,7 +229,9 @@ def resolve(metrics: Iterable[str | Metric]) -> list[Metric]:
         unknown += [] if matches else [item]
         chosen.update((name, find(name)) for name in matches)
     if unknown:
-        raise LookupError(f"no metric named {', '.join(map(repr, unknown))}; installed: {', '.join(installed)}")
+        near = [close for name in unknown for close in difflib.get_close_matches(name, installed, n=1)]
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        raise LookupError(f"no metric named {', '.join(map(repr, unknown))}; installed: {', '.join(installed)}{hint}")
     if not chosen:
         raise ValueError(f"no metric was asked for; installed: {', '.join(installed)}")
     return list(chosen.values())
