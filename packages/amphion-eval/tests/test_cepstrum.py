@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
 
-from amphion_eval.cepstrum import envelope, mcd, mel_cepstrum, warping
+from amphion_eval.alignment import dtw_path
+from amphion_eval.analysis import Analysis, PairAnalysis
+from amphion_eval.cepstrum import envelope, mcd, mcd_dtw_sl, mel_cepstrum, warping
+from amphion_eval.metric import find
+from amphion_eval.settings import Settings
 
 
 def test_distance_of_one_coefficient_is_its_closed_form():
@@ -72,3 +76,23 @@ def test_envelope_is_steered_by_the_contour_of_world(voice, floor):
 
 def test_envelope_steered_by_dio_is_another_one(voice):
     assert not np.allclose(envelope(voice, 16000, "dio"), envelope(voice, 16000), rtol=1e-3)
+
+
+def test_dtw_sl_is_the_distortion_after_warping_times_the_ratio_of_the_lengths():
+    rng = np.random.default_rng(0)
+    ref, est = rng.normal(size=(40, 25)), rng.normal(size=(30, 25))
+    path = dtw_path(ref[:, 1:], est[:, 1:])
+    warped = mcd(ref[path[:, 0]], est[path[:, 1]])
+    assert mcd_dtw_sl(ref, est) == mcd_dtw_sl(est, ref) == pytest.approx(warped * 40 / 30)
+    assert mcd_dtw_sl(ref, ref) == 0 == mcd_dtw_sl(ref, np.repeat(ref, 2, axis=0))
+    assert "no frame" in mcd_dtw_sl(ref, est[:0]).reason
+
+
+@pytest.mark.parametrize("align", ["cut", "dtw"])
+def test_dtw_sl_warps_whatever_the_alignment_of_the_others(noise, align):
+    clips = noise(0.6), noise(0.5, seed=1)
+    pair = PairAnalysis(*(Analysis(clip, 16000, Settings(align=align)) for clip in clips))
+    warped = find("mcd").of(PairAnalysis(*(Analysis(clip, 16000, Settings(align="dtw")) for clip in clips)))
+    frames = len(pair.reference.cepstra), len(pair.estimate.cepstra)
+    assert frames == (121, 101)
+    assert find("mcd_dtw_sl").of(pair) == pytest.approx(warped * 121 / 101)

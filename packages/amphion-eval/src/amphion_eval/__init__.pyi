@@ -5,6 +5,7 @@ from .analysis import Analysis as Analysis
 from .analysis import PairAnalysis as PairAnalysis
 from .cepstrum import envelope as envelope
 from .cepstrum import mcd as mcd
+from .cepstrum import mcd_dtw_sl as mcd_dtw_sl
 from .cepstrum import mel_cepstrum as mel_cepstrum
 from .comparison import Comparison as Comparison
 from .comparison import Contrast as Contrast

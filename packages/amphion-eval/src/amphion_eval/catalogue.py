@@ -68,6 +68,7 @@ __all__ = [
     "loudness_difference",
     "ltas_distance",
     "mcd",
+    "mcd_dtw_sl",
     "mstft",
     "mstft_log_magnitude",
     "mstft_spectral_convergence",
@@ -152,6 +153,26 @@ mcd = Metric(
     low=0.0,
     source="Kubichek, Mel-Cepstral Distance Measure for Objective Speech Quality Assessment, 1993",
     parameters=("mcd_order", "mcd_f0", "mcd_mask", "align"),
+)
+
+
+def _of_path(pair: PairAnalysis) -> float:
+    path, ref, est = pair.path, pair.reference.cepstra, pair.estimate.cepstra
+    if isinstance(path, Undefined):
+        return path
+    assert not isinstance(ref, Undefined) and not isinstance(est, Undefined)  # there would be no path
+    return cepstrum.mcd_dtw_sl(ref, est, path)
+
+
+mcd_dtw_sl = Metric(
+    "mcd_dtw_sl",
+    cepstrum.mcd_dtw_sl,
+    needs="cepstra",
+    unit="dB",
+    low=0.0,
+    source="Chen et al., V2C: Visual Voice Cloning, 2022, arXiv:2111.12890",
+    parameters=("mcd_order", "mcd_f0"),
+    of_pair=_of_path,
 )
 
 

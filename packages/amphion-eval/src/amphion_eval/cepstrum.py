@@ -12,9 +12,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amphion_eval.alignment import dtw_path
 from amphion_eval.values import Undefined
 
-__all__ = ["ALPHAS", "FRAME_PERIOD", "envelope", "mcd", "mel_cepstrum", "warping"]
+__all__ = ["ALPHAS", "FRAME_PERIOD", "envelope", "mcd", "mcd_dtw_sl", "mel_cepstrum", "warping"]
 
 FRAME_PERIOD = 0.005
 """Seconds between two frames."""
@@ -53,6 +54,30 @@ def mcd(reference: ArrayLike, estimate: ArrayLike) -> float:
     if not ref.shape[0]:
         return Undefined("there is no frame")
     return float(_TO_DECIBELS * np.mean(np.linalg.norm(ref[:, 1:] - est[:, 1:], axis=1)))
+
+
+def mcd_dtw_sl(reference: ArrayLike, estimate: ArrayLike, path: NDArray[np.int64] | None = None) -> float:
+    """Mel-cepstral distortion after warping, times how many times longer one clip is than the other.
+
+    Args:
+        reference: (F, D + 1) mel-cepstra of the recording, c_0 first.
+        estimate: (G, D + 1) mel-cepstra of the synthesis, on its own frames.
+        path: (P, 2) frames that belong together; None finds the exact one.
+
+    Returns:
+        dB, at least 0, lower is better; undefined (nan) without any frame.
+
+    Raises:
+        ValueError: there is no coefficient beside c_0, or another number of them.
+
+    Source: Chen et al., "V2C: Visual Voice Cloning", 2022, arXiv:2111.12890.
+    """
+    ref, est = np.asarray(reference, np.float64), np.asarray(estimate, np.float64)
+    if not (len(ref) and len(est)):
+        return Undefined("there is no frame")
+    if path is None:
+        path = dtw_path(ref[:, 1:], est[:, 1:])
+    return mcd(ref[path[:, 0]], est[path[:, 1]]) * max(len(ref), len(est)) / min(len(ref), len(est))
 
 
 def envelope(wav: ArrayLike, sample_rate: int, tracker: Literal["harvest", "dio"] = "harvest") -> NDArray[np.float64]:
