@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amphion_eval.values import Undefined
 
-__all__ = ["at_rate", "fault_of", "in_groups", "trimmed", "usable"]
+__all__ = ["at_rate", "fault_of", "in_groups", "rating", "trimmed", "usable"]
 
 Clip = NDArray[np.float32]
 
@@ -109,3 +109,27 @@ def in_groups(infer: Callable[[NDArray[np.float32]], Sequence[Any]], clips: Sequ
         for number, output in zip(numbers, infer(np.stack([clips[n] for n in numbers])), strict=True):
             outputs[number] = output
     return outputs
+
+
+def rating(
+    model: Any, device: str, name: str, sample_rate: int, shortest: float
+) -> Callable[[Sequence[Clip]], list[Any]]:
+    """A network that gives one number a clip, and has no mask, as a batch function.
+
+    Args:
+        model: torch module, (B, T) clips of one length to (B,).
+        device: where it runs.
+        name: of the number in the outputs.
+        sample_rate: Hz.
+        shortest: seconds that it needs.
+    """
+    import torch
+
+    model.to(device).eval()
+
+    @torch.inference_mode()
+    def infer(clips: NDArray[np.float32]) -> list[dict[str, float]]:
+        return [{name: float(score)} for score in model(torch.from_numpy(clips).to(device)).cpu()]
+
+    # clips of one length only: the first layers of such networks normalise over time, padding would change them
+    return usable(lambda clips: in_groups(infer, clips), sample_rate, shortest)

@@ -8,20 +8,17 @@ weights: `singmos_v1` of the releases of South-Twilight/SingMOS.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from amphion_core.extras import require
 from amphion_core.hub import load_weights
 from amphion_core.released import read_checkpoint
 from amphion_eval.model import Batch
-from amphion_eval.models.clips import in_groups, usable
+from amphion_eval.models.clips import rating
 from amphion_eval.models.wavlm_sv import transformers_keys
 
 __all__ = ["SingMos", "batched", "load", "own_keys"]
@@ -78,14 +75,7 @@ def load(weights: Path, device: str) -> Batch:
 
 def batched(model: SingMos, device: str) -> Batch:
     """A network as a function of clips."""
-    model.to(device).eval()
-
-    @torch.inference_mode()
-    def infer(clips: NDArray[np.float32]) -> Sequence[dict[str, float]]:
-        # clips of one length only: the first layer normalises over time, padding would change it
-        return [{"singmos": float(score)} for score in model(torch.from_numpy(clips).to(device)).cpu()]
-
-    return usable(lambda clips: in_groups(infer, clips), RATE, SHORTEST)
+    return rating(model, device, "singmos", RATE, SHORTEST)
 
 
 def own_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
