@@ -88,6 +88,31 @@ def test_row_of_texts_needs_no_audio_and_may_call_the_transcript_hypothesis(tmp_
     assert (pair.text, pair.transcript, pair.reference.path) == ("hello", "", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "id,text,transcript\n1,,heard\n2,said,\n"),
+        ("t.jsonl", '{"id": "1", "text": "", "transcript": "heard"}\n{"id": "2", "text": "said", "transcript": ""}\n'),
+    ],
+)
+def test_row_of_texts_may_lack_what_was_said_or_what_was_heard(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    first, second = read_pairs(tmp_path / name)
+    assert (first.text, first.transcript, second.text, second.transcript) == (None, "heard", "said", "")
+
+
+def test_row_of_nothing_in_a_table_of_clips_is_no_row_of_texts(tmp_path):
+    (tmp_path / "t.csv").write_text("id,reference,estimate,text,transcript\n1,,,,\n")
+    with pytest.raises(PairingError, match="row 2: no value for reference and estimate"):
+        read_pairs(tmp_path / "t.csv")
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("id,text,transcript,text\n1,said,heard,other\n")
+    with pytest.raises(PairingError, match="two columns have the name 'text'"):
+        read_pairs(tmp_path / "t.csv")
+
+
 def test_output_may_be_called_test(tmp_path):
     fill(tmp_path, "x.wav", "y.wav")
     (tmp_path / "t.csv").write_text("id,reference,test\n1,x.wav,y.wav\n")

@@ -24,7 +24,9 @@ _AUDIO = ("reference", "estimate", "prompt", "reconstruction")
 def read_pairs(table: str | Path, *, need_reference: bool = True) -> list[Pair]:
     """Pairs from a table with the columns id, reference, estimate, and if wanted `COLUMNS`.
 
-    A row with both texts needs no audio; `test` is another name of `estimate`, `hypothesis` of `transcript`.
+    A row with both texts needs no audio, and in a table without columns of audio a text may be empty: an empty
+    transcript is one, an empty text leaves the error rates of its item undefined. `test` is another name of
+    `estimate`, `hypothesis` of `transcript`.
 
     Args:
         table: .csv, .tsv, or .jsonl; relative paths are those below the table's folder, or else below this one.
@@ -45,8 +47,7 @@ def read_pairs(table: str | Path, *, need_reference: bool = True) -> list[Pair]:
             faults.append(f"row {number}: {row}")
             continue
         absent = [name for name in ("reference", "estimate") if not row.get(name)]
-        only_texts = len(absent) == 2 and row.get("id") and row.get("text") and row.get("transcript") is not None
-        if absent and not only_texts and (need_reference or "estimate" in absent):
+        if absent and not _of_texts(row) and (need_reference or "estimate" in absent):
             faults.append(f"row {number}: no value for {' and '.join(absent)}; there are {', '.join(row) or 'none'}")
             continue
         clips, missing = _clips(table, row)
@@ -103,6 +104,14 @@ def add_columns(pairs: Sequence[Pair], table: str | Path, *, ignore_missing: boo
     return [replace(pair, **said.get(nfc(pair.id), {})) for pair in pairs]
 
 
+def _of_texts(row: Mapping[str, Any]) -> bool:
+    """Whether a row compares two texts and needs no audio."""
+    sides = [row.get(name) for name in ("reference", "estimate")]
+    if any(sides) or not row.get("id") or row.get("transcript") is None:
+        return False
+    return bool(row.get("text")) or ("text" in row and not {"reference", "estimate"} & row.keys())
+
+
 def _clips(table: Path, row: Mapping[str, Any]) -> tuple[dict[str, Clip], list[str]]:
     """The audio that a row names, and what of it is not there."""
     places = {name: _below(table.parent, str(row[name])) for name in _AUDIO if row.get(name)}
@@ -124,6 +133,8 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
                 yield number, _object(line)
         return
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
+    if twice := sorted({name for name in reader.fieldnames or () if (reader.fieldnames or ()).count(name) > 1}):
+        raise PairingError(f"{table}: two columns have the name {', '.join(map(repr, twice))}; rename one of them")
     for row in reader:
         if more := row.pop(None, None):  # type: ignore[call-overload]
             header = len(reader.fieldnames or ())
