@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from amphion_eval.statistics import bootstrap_interval, summarize
+from amphion_eval.values import Undefined
 
 
 def test_figures_are_those_of_the_defined_items():
@@ -13,6 +14,11 @@ def test_figures_are_those_of_the_defined_items():
 def test_nothing_defined_has_no_figure():
     summary = summarize([None, None])
     assert summary.mean is summary.ci95 is summary.std is None and summary.n_undefined == 2
+
+
+def test_what_metrics_return_is_summed_up_without_the_undefined():
+    summary = summarize([1.0, Undefined("silent"), 3.0, float("nan")])
+    assert (summary.mean, summary.n, summary.n_undefined, summary.maximum) == (2.0, 2, 2, 3.0)
 
 
 def test_one_item_has_a_mean_and_no_interval():

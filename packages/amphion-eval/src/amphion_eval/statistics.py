@@ -110,12 +110,12 @@ def summarize(
     """Figures of one metric.
 
     Args:
-        values: one an item, None where undefined.
+        values: one an item, None or nan (`Undefined`) where undefined.
         counts: for rates, count and total of each item, None where undefined.
         resamples: bootstrap samples; 0 for no interval.
         seed: of the draws; the same input and seed give the same interval.
     """
-    defined = np.array([value for value in values if value is not None], np.float64)
+    defined = np.array([value for value in values if value is not None and value == value], np.float64)
     missing = len(values) - defined.size
     if not defined.size:
         return Summary(None, 0, missing)
