@@ -1,6 +1,7 @@
 import pytest
 
-from amphion_eval.normalization import basic, english, graphemes, normalize
+from amphion_eval.normalization import basic, english, graphemes, language_code, normalize
+from amphion_eval.transcript import wer
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,27 @@ def test_spellings_are_replaced_word_by_word():
 def test_auto_takes_english_for_english_only():
     assert normalize("don't", language="en-GB") == "do not"
     assert normalize("don't", language="de") == normalize("don't") == "don t"
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        (None, ""),
+        ("zh_Hans", "zh"),
+        ("cmn-CN", "zh"),
+        ("jpn", "ja"),
+        ("Cantonese", "yue"),
+        ("eng", "en"),
+        ("de-AT", "de"),
+    ],
+)
+def test_language_has_one_code_whatever_name_the_corpus_uses(language, code):
+    assert language_code(language) == code
+
+
+def test_three_letters_and_names_of_languages_are_treated_like_two():
+    assert wer("你好吗", "你 好 吗", language="cmn") == 0
+    assert normalize("don't", language="eng") == normalize("don't", language="English") == "do not"
 
 
 def test_none_keeps_case_and_marks():

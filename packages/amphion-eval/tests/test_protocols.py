@@ -150,6 +150,11 @@ def test_given_transcripts_score_the_protocol_without_a_recogniser(tmp_path, now
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["items"][0]["metrics"] == {"wer": 0.0}
 
 
+@pytest.mark.parametrize("language", ["zh", "zh-CN", "cmn"])
+def test_language_of_a_protocol_may_have_a_region(language):
+    assert PROTOCOLS["seed-tts-eval"].settings_of(language)["asr"] == "paraformer-zh"
+
+
 def test_command_lists_metrics_settings_and_source_of_each():
     text = call("protocols").stdout
     assert all(f"{name}: " in text for name in NAMES)

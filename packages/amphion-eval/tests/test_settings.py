@@ -14,6 +14,11 @@ def test_defaults_are_those_of_the_definitions():
     )
 
 
+def test_language_is_kept_as_the_code_that_recognisers_know():
+    assert [Settings(language=name).language for name in ("zh-CN", "cmn", "en", None)] == ["zh", "zh", "en", None]
+    assert Settings().updated(language="jpn").language == "ja"
+
+
 def test_all_faults_are_named_at_once():
     with pytest.raises(ValueError, match=r"(?s)3 faults.*f0.*mcd_order.*aline.*did you mean 'align'"):
         Settings.parse({"f0": "guess", "mcd_order": 0, "aline": "cut"})

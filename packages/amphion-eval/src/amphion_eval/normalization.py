@@ -13,13 +13,34 @@ from typing import Literal, get_args
 
 from amphion_eval.numerals import digits
 
-__all__ = ["NORMALIZERS", "Normalizer", "basic", "english", "graphemes", "is_unspaced", "normalize", "normalizer_for"]
+__all__ = [
+    "NORMALIZERS",
+    "Normalizer",
+    "basic",
+    "english",
+    "graphemes",
+    "is_unspaced",
+    "language_code",
+    "normalize",
+    "normalizer_for",
+]
 
 Normalizer = Literal["auto", "basic", "english", "none"]
 NORMALIZERS: tuple[Normalizer, ...] = get_args(Normalizer)
 
 UNSPACED = ("zh", "ja", "th", "lo", "my", "yue")
 """Languages written without spaces between words: their characters are counted."""
+
+_OTHER_NAMES = {
+    "en": ("eng", "english"),
+    "zh": ("zho", "chi", "cmn", "chinese", "mandarin"),
+    "ja": ("jpn", "japanese"),
+    "th": ("tha", "thai"),
+    "lo": ("lao",),
+    "my": ("mya", "bur", "burmese", "myanmar"),
+    "yue": ("cantonese",),
+}
+_CODES = {other: code for code, others in _OTHER_NAMES.items() for other in others}
 
 _BRACKETS = (r"[<\[][^>\]]*[>\]]", r"\(([^)]+?)\)")
 _FILLERS = r"\b(hmm|mm|mhm|mmm|uh|um)\b"
@@ -70,7 +91,7 @@ def normalizer_for(language: str | None) -> Normalizer:
     Args:
         language: two letters, with or without a region; None where unknown.
     """
-    return "english" if _code(language) == "en" else "basic"
+    return "english" if language_code(language) == "en" else "basic"
 
 
 def is_unspaced(language: str | None) -> bool:
@@ -79,7 +100,19 @@ def is_unspaced(language: str | None) -> bool:
     Args:
         language: two letters, with or without a region; None where unknown.
     """
-    return _code(language) in UNSPACED
+    return language_code(language) in UNSPACED
+
+
+def language_code(language: str | None) -> str:
+    """The code of a language by which texts are treated; empty where unknown.
+
+    Args:
+        language: two letters, with or without a region or script (`zh-CN`, `zh_Hans`). Languages that are treated in a
+            way of their own may also have three letters (ISO 639-2 or -3) or their English name, for a corpus that says
+            `cmn` must not be split at spaces; all other names stay as they are.
+    """
+    name = re.split(r"[-_]", (language or "").strip().lower())[0]
+    return _CODES.get(name, name)
 
 
 def basic(text: str) -> str:
@@ -147,7 +180,3 @@ def _plain_letters(text: str, keep: str) -> str:
         else:
             plain.append(" " if unicodedata.category(character)[0] in "MSP" else character)
     return "".join(plain)
-
-
-def _code(language: str | None) -> str:
-    return re.split(r"[-_]", (language or "").strip().lower())[0]

@@ -10,6 +10,7 @@ from typing import Any
 
 from amphion_eval.health import missing_of_trackers
 from amphion_eval.metric import Metric, resolve
+from amphion_eval.normalization import language_code
 from amphion_eval.report import Report
 from amphion_eval.settings import Settings
 
@@ -46,7 +47,7 @@ class Protocol:
         Args:
             language: two letters; None is English, where it matters.
         """
-        return {**self.settings, **self.by_language.get(language or "en", {})}
+        return {**self.settings, **self.by_language.get(language_code(language) or "en", {})}
 
     def changed(self, metrics: str | None) -> tuple[str, ...]:
         """The metrics with those that a user asks for.

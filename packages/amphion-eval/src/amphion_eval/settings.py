@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from amphion_core.config import Config
 from amphion_eval.alignment import Alignment
-from amphion_eval.normalization import Normalizer
+from amphion_eval.normalization import Normalizer, language_code
 
 __all__ = ["TRACKERS", "Settings", "Tracker"]
 
@@ -58,6 +58,11 @@ class Settings(Config):
     fad_model: str = "vggish"
     fd_model: str = "panns-cnn14-16k"
     clap_model: str = "laion/clap-htsat-unfused"
+
+    @field_validator("language")
+    @classmethod
+    def _code(cls, value: str | None) -> str | None:
+        return language_code(value) or None  # recognisers know the code and no region
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
