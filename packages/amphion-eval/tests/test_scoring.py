@@ -221,6 +221,26 @@ def test_reason_of_a_strangers_metric_is_reported(folders):
     assert report.items[0].undefined == {"day": "it is Sunday"}
 
 
+def nothing(reference, estimate):
+    return None
+
+
+def third(reference, estimate):
+    return np.array(3, np.int64)
+
+
+def words(reference, estimate):
+    return "good"
+
+
+def test_strangers_metric_that_gives_nothing_is_undefined_and_one_that_gives_words_is_named(folders):
+    pairs = find_pairs(*folders)[0]
+    item = score(pairs, [Metric("empty", nothing), Metric("third", third)]).items[0]
+    assert item.metrics == {"empty": None, "third": 3.0} and item.undefined == {"empty": "the metric gave no number"}
+    with pytest.raises(ValueError, match="a: the metric verdict failed: it returned str, not a number"):
+        score(pairs, [Metric("verdict", words)])
+
+
 @pytest.mark.parametrize("faults", [{"f0": "guess"}, {"align": "stretch"}, {"mcd_ordr": 3}])
 def test_settings_that_make_no_sense_are_refused(folders, faults):
     with pytest.raises(ValueError, match=next(iter(faults))):

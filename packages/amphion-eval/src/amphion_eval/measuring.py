@@ -20,7 +20,7 @@ from amphion_eval.pairing import Clip, Pair
 from amphion_eval.reading import OnError, Reader, Sound
 from amphion_eval.report import ClipRecord
 from amphion_eval.settings import Settings
-from amphion_eval.values import Undefined
+from amphion_eval.values import Undefined, figure_of
 
 __all__ = ["Job", "Measured", "measure", "measure_all", "sound_metrics"]
 
@@ -170,13 +170,14 @@ def _measured(pair: Pair, job: Job, reader: Reader, sounds: _Sounds) -> Measured
         try:
             if metric.needs == "clip":
                 own = sounds.estimate
-                values[metric.name] = (
+                value = (
                     Undefined(f"the estimate {own.fault}")
                     if own.fault
                     else metric.function(reader.analysis(pair.estimate, own.sample_rate).wav, own.sample_rate)
                 )
             else:
-                values[metric.name] = fault if fault is not None else metric.of(both)
+                value = fault if fault is not None else metric.of(both)
+            values[metric.name] = figure_of(value)
         except (ValueError, TypeError, ArithmeticError, LookupError) as error:
             raise ValueError(f"{pair.id}: the metric {metric.name} failed: {error}") from error
     notes = sounds.notes

@@ -12,7 +12,7 @@ from amphion_core import registry
 from amphion_eval.analysis import PairAnalysis
 from amphion_eval.model import Model
 from amphion_eval.settings import Settings
-from amphion_eval.values import Undefined
+from amphion_eval.values import Undefined, figure_of
 
 __all__ = ["OF_MODELS", "OF_SETS", "OF_SOUND", "Metric", "Needs", "as_metric", "available", "find", "resolve"]
 
@@ -171,7 +171,7 @@ class Metric:
         for title, output in outputs:
             if isinstance(output, Undefined):
                 return Undefined(f"{title}: {output.reason}")
-        return self.function(*(output for _, output in outputs))
+        return figure_of(self.function(*(output for _, output in outputs)))
 
 
 def as_metric(name: str, component: Any) -> Metric:

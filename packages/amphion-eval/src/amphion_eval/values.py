@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Rate", "SetFigure", "Undefined", "reason_of"]
+__all__ = ["Rate", "SetFigure", "Undefined", "figure_of", "reason_of"]
 
 
 class Undefined(float):
@@ -93,6 +93,24 @@ class SetFigure(float):
 
 def _set_figure(value: float, n: int, keywords: dict[str, Any]) -> SetFigure:
     return SetFigure(value, n, **keywords)
+
+
+def figure_of(value: Any) -> float:
+    """What a metric returned, as a float; None is undefined, like nan.
+
+    Args:
+        value: a number of any kind, `Undefined` and `Rate` among them, which stay what they are.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    if isinstance(value, float):
+        return value
+    if value is None:
+        return float("nan")
+    if not hasattr(type(value), "__float__"):
+        raise TypeError(f"it returned {type(value).__name__}, not a number")
+    return float(value)
 
 
 def reason_of(value: float) -> str | None:
