@@ -33,6 +33,12 @@ def test_score_prints_the_table_and_writes_every_form(folders, tmp_path):
     assert [item["id"] for item in values["items"]] == ["a", "b", "c"] and values["name"] == "est"
 
 
+@pytest.mark.parametrize("wrong", [("--bootstrap", -1), ("--workers", 0)])
+def test_numbers_that_mean_nothing_are_wrong_usage(folders, wrong):
+    result = call("score", *folders, "--metrics", "duration_ratio", *wrong)
+    assert result.exit_code == 2 and wrong[0] in result.output
+
+
 def test_score_takes_a_table_of_pairs(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"not read, for the texts are all that is compared")
     table = tmp_path / "t.csv"

@@ -79,7 +79,7 @@ def score(
     on_error: Annotated[
         str, typer.Option(help="A file that can't be read: fail ends the run, record leaves its item undefined.")
     ] = "fail",
-    workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
     device: Annotated[str, typer.Option(help="Of networks: auto, cpu, cuda, cuda:1 ...")] = "auto",
     batch: Annotated[
         int | None, typer.Option(min=1, help="Clips in a batch of a network at most; default: by length and memory.")
@@ -91,7 +91,7 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume", help="With --no-cache and --out: go on from where a broken-off run was.")
     ] = False,
-    bootstrap: Annotated[int, typer.Option(help="Samples for the intervals; 0 for none.")] = 1000,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Samples for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
 ) -> None:
     """Score outputs against recordings, paired by file name, and print the figures.
@@ -277,8 +277,10 @@ def compare(
     results: Annotated[list[Path], typer.Argument(help="Files that score --json wrote, one a system.")],
     metrics: Annotated[str | None, typer.Option(help="Only these, with commas between.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Name of a system; only contrasts with it are tested.")] = None,
-    permutations: Annotated[int, typer.Option(help="Exchanges drawn by a test that can't go through all.")] = 20_000,
-    bootstrap: Annotated[int, typer.Option(help="Samples for the intervals.")] = 10_000,
+    permutations: Annotated[
+        int, typer.Option(min=1, help="Exchanges drawn by a test that can't go through all.")
+    ] = 20_000,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Samples for the intervals.")] = 10_000,
     seed: Annotated[int, typer.Option(help="Of both.")] = 0,
     json: Annotated[Path | None, typer.Option(help="File for everything.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File for the table.")] = None,

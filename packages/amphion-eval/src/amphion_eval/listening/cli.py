@@ -89,7 +89,7 @@ def analyse(
     json: Annotated[Path | None, typer.Option(help="File for everything.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File for the tables.")] = None,
     html: Annotated[Path | None, typer.Option(help="File for a page.")] = None,
-    bootstrap: Annotated[int, typer.Option(help="Samples for the intervals; 0 for none.")] = 2000,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Samples for the intervals; 0 for none.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of these samples.")] = 0,
 ) -> None:
     """Tell what the answers say: means with intervals, tests between systems.
