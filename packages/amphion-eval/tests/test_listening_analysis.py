@@ -200,7 +200,12 @@ def test_faults_of_the_answers_are_said_all_at_once(saved):
     wrong["who.json"] = {name: value for name, value in result.items() if name != "listener"}
     for name, content in wrong.items():
         (saved / "answers" / name).write_text(json.dumps(content), encoding="utf-8")
-    words = r"(?s)^6 faults.*xyz.*6.*s99.*P1 is also.*what\.json: answer 1: expected an object.*who\.json: no listener"
+    (saved / "answers" / "cut.json").write_text('{"format": ', encoding="utf-8")
+    (saved / "answers" / "list.json").write_text("[]", encoding="utf-8")
+    words = (
+        r"(?s)^8 faults.*cut\.json is not JSON.*list\.json has no JSON object"
+        r".*xyz.*6.*s99.*P1 is also.*what\.json: answer 1: expected an object.*who\.json: no listener"
+    )
     with pytest.raises(ValueError, match=words):
         read_answers([saved / "answers"], saved / "key.json")
 

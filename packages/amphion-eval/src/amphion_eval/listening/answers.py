@@ -91,7 +91,11 @@ def read_answers(results: Iterable[str | Path], key: str | Path) -> Answers:
     asked: dict[str, int] = {}
     came: dict[str, Path] = {}
     for path in _files(results):
-        result = _json(path)
+        try:
+            result = _json(path)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
         if result.get("format") != "amphion-listening-answers" or result.get("plan") != known["plan"]:
             faults.append(f"{path}: not an answer to the test {known['plan']}, but to {result.get('plan', 'none')}")
             continue
