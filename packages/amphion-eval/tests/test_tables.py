@@ -8,7 +8,15 @@ from amphion_eval.tables import best_of, comparison, markdown, number, plain
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (math.inf, "∞"), (-math.inf, "−∞"), (0.12345, "0.123"), (12.345, "12.35"), (-1234.56, "-1234.6")],
+    [
+        (None, "–"),
+        (math.inf, "∞"),
+        (-math.inf, "−∞"),
+        (0.12345, "0.123"),
+        (12.345, "12.35"),
+        (-1234.56, "-1234.6"),
+        (-1e-9, "0.000"),
+    ],
 )
 def test_figure_has_the_digits_that_one_reads(value, text):
     assert number(value) == text
@@ -27,6 +35,12 @@ def test_markdown_of_one_system_has_all_its_figures(report):
 def test_markdown_of_several_has_a_line_each_and_the_best_in_bold(report):
     text = markdown([report(1.0, 1.0, name="ours"), report(2.0, 2.0, name="theirs")])
     assert "| system | m, dB ↓ |" in text and "| ours | **1.000" in text and "| theirs | 2.000" in text
+
+
+def test_systems_that_were_scored_on_other_items_are_said_to_be(report):
+    first, second = report(1.0, 2.0, name="a"), report(1.0, 2.0, 3.0, name="b")
+    assert "2 / 3 items, not the same in all systems: 2 are in all of them" in markdown([first, second])
+    assert "2 items;" in markdown([first, report(3.0, 4.0, name="b")])
 
 
 def test_bar_in_a_name_does_not_break_the_table(report):

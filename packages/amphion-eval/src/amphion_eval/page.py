@@ -314,7 +314,7 @@ def _facts(reports: Sequence[Report]) -> str:
     parts = [
         *([f"protocol {protocol['name']}"] if protocol else []),
         *([f"not computed here: {', '.join(absent)}"] if absent else []),
-        f"{len(_ids(reports))} items",
+        tables.items_of(reports),
         f"alignment {' and '.join(sorted({r.provenance['alignment'] for r in reports}))}",
     ]
     parts += [f"{' and '.join(rates)} Hz"] if rates else []

@@ -20,6 +20,7 @@ __all__ = [
     "comparison",
     "cost",
     "heading",
+    "items_of",
     "markdown",
     "markdown_table",
     "number",
@@ -40,7 +41,7 @@ def number(value: float | None) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     digits = 1 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 3
-    return f"{value:.{digits}f}"
+    return f"{value:z.{digits}f}"
 
 
 def plain(report: Report) -> str:
@@ -173,6 +174,15 @@ def heading(definition: Mapping[str, Any]) -> str:
     return f"{definition['label']}{unit} {ARROWS[definition['best']]}"
 
 
+def items_of(reports: Sequence[Report]) -> str:
+    """How many items the figures rest on, and a warning where they are not the same ones in every system."""
+    own = [{item.id for item in report.items} for report in reports]
+    if all(ids == own[0] for ids in own):
+        return f"{len(own[0])} items"
+    counts = " / ".join(str(len(ids)) for ids in own)
+    return f"{counts} items, not the same in all systems: {len(set.intersection(*own))} are in all of them"
+
+
 def undefined_reasons(report: Report) -> dict[str, dict[str, list[str]]]:
     """Metric to reason to the items that have it."""
     found: dict[str, dict[str, list[str]]] = {}
@@ -217,7 +227,6 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _footnote(reports: Sequence[Report]) -> str:
     provenance = reports[0].provenance
-    counts = sorted({len(report.items) for report in reports})
     rates = sorted({rate for report in reports for rate in report.provenance["sample_rates"]}, key=int)
     boot = provenance["bootstrap"]
     protocol = provenance.get("protocol", {})
@@ -225,7 +234,7 @@ def _footnote(reports: Sequence[Report]) -> str:
     parts = [
         f"protocol {protocol['name']}" if protocol else "",
         f"not computed here: {', '.join(absent)}" if absent else "",
-        f"{' / '.join(map(str, counts))} items",
+        items_of(reports),
         f"alignment {' / '.join(sorted({report.provenance['alignment'] for report in reports}))}",
         f"{' / '.join(rates)} Hz" if rates else "",
         f"95 % intervals by {boot['resamples']} bootstrap samples of the items (seed {boot['seed']})"
