@@ -24,6 +24,15 @@ def test_gain_changes_nothing(metric, voice):
 
 
 @pytest.mark.parametrize("metric", [si_sdr, si_snr])
+@pytest.mark.parametrize("level", [1e-300, 1e-170, 1e200])
+def test_level_far_from_one_changes_nothing_either(metric, voice, level):
+    noisy = np.asarray(voice, np.float64) + 0.01 * np.random.default_rng(0).normal(size=len(voice))
+    truth = metric(voice, noisy)
+    assert metric(np.multiply(voice, level, dtype=np.float64), noisy * level) == pytest.approx(truth, abs=1e-9)
+    assert metric(voice, noisy * level) == pytest.approx(truth, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", [si_sdr, si_snr])
 def test_identical_signals_are_infinitely_alike(metric, voice):
     assert metric(voice, voice) == np.inf
 

@@ -36,6 +36,7 @@ def si_sdr(reference: ArrayLike, estimate: ArrayLike) -> float:
     for name, wav in (("reference", ref), ("estimate", est)):
         if not wav.any():
             return Undefined(f"the {name} is silent: every sample is 0")
+    ref, est = _near_one(ref), _near_one(est)
     target = inner(est, ref) / inner(ref, ref) * ref
     error = est - target
     signal, noise = inner(target, target), inner(error, error)
@@ -88,6 +89,12 @@ def delay(reference: ArrayLike, estimate: ArrayLike, limit: int) -> int:
     lags = np.arange(-limit, limit + 1)
     lags = lags[np.argsort(np.abs(lags), kind="stable")]  # of two equal peaks the smaller lag
     return int(lags[np.argmax(np.abs(correlation[lags]))])
+
+
+def _near_one(wav: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Samples times a power of two, which is exact, so that the squares of faint ones do not vanish."""
+    _, exponent = np.frexp(np.abs(wav).max())
+    return np.ldexp(wav, -exponent)
 
 
 def _samples(reference: ArrayLike, estimate: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
