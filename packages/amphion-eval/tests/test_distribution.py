@@ -59,6 +59,13 @@ def test_cosine_is_that_of_the_angle():
     assert mean_cosine([[1, 0]], [[1, 0], [0, 1]]) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("vectors", "reason"), [(np.zeros((0, 3)), "estimate has no vector"), (np.eye(3) * [1, 1, 0], "all zeros")]
+)
+def test_mean_cosine_of_nothing_is_undefined(vectors, reason):
+    assert reason in mean_cosine(np.ones((2, 3)), vectors).reason
+
+
 def test_other_dimensions_are_refused():
     for function in (frechet_distance, kernel_distance, kl_divergence, cosine_similarity, mean_cosine):
         with pytest.raises(ValueError, match=r"\(3, 2\).*\(3, 4\)"):

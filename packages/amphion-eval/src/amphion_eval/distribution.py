@@ -139,12 +139,17 @@ def mean_cosine(reference: ArrayLike, estimate: ArrayLike) -> float:
         estimate: (M, D) embeddings.
 
     Returns:
-        -1 to 1, higher is more alike.
+        -1 to 1, higher is more alike; undefined (nan) where a set is empty or has a vector that is all zeros.
 
     Raises:
-        ValueError: another D.
+        ValueError: another D, not two axes, or values that are not finite.
     """
     ref, est = _vectors(reference, estimate)
+    for name, vectors in (("reference", ref), ("estimate", est)):
+        if not len(vectors):
+            return Undefined(f"the {name} has no vector")
+        if not vectors.any(axis=1).all():
+            return Undefined(f"the {name} has a vector that is all zeros and points nowhere")
     return float((_unit(ref) @ _unit(est).T).mean())
 
 
