@@ -1,6 +1,7 @@
 import importlib.util
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -206,6 +207,15 @@ def test_a_missing_file_is_both_kinds_of_error(tmp_path):
     with pytest.raises(audio.AudioError) as caught:
         audio.load(tmp_path / "none.wav")
     assert caught.value.reason == "missing_audio"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes among its files")
+def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    for reader in (audio.load, audio.info):
+        with pytest.raises(audio.AudioError, match="is a pipe or a device, not an audio file") as caught:
+            reader(tmp_path / "pipe.wav")
+        assert caught.value.reason == "unsupported_audio"
 
 
 def test_an_m4a_names_the_extra_that_reads_it():

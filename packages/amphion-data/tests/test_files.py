@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, safe_path, walk
+from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, printable, safe_path, walk
 
 
 def test_files_come_in_the_order_of_their_paths(tmp_path):
@@ -69,3 +69,8 @@ def test_of_many_entries_ten_are_named(tmp_path):
     for number in range(13):
         (tmp_path / f"f{number:02d}").touch()
     assert first_entries(tmp_path).endswith("f08, f09 and 3 more")
+
+
+def test_bytes_of_a_name_that_are_no_utf8_are_spelt_out_and_nothing_else_is():
+    assert printable(os.fsdecode(b"a\xff.wav")) == r"a\udcff.wav"
+    assert printable("é 中\n.wav") == "é 中\n.wav"

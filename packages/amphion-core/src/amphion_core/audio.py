@@ -326,6 +326,8 @@ def _opened(source: str | Path | bytes) -> BinaryIO:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     path = Path(source)
+    if not path.is_file() and not path.is_dir() and path.exists():  # to open a pipe would wait for ever for a writer
+        raise AudioError(f"{path} is a pipe or a device, not an audio file", "unsupported_audio")
     try:
         return path.open("rb")
     except FileNotFoundError:

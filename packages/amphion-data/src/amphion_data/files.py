@@ -11,7 +11,17 @@ from pathlib import Path, PurePosixPath
 from posixpath import splitext
 from typing import Any
 
-__all__ = ["AUDIO_SUFFIXES", "clean_text", "first_entries", "is_audio", "is_hidden", "read_record", "safe_path", "walk"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "clean_text",
+    "first_entries",
+    "is_audio",
+    "is_hidden",
+    "printable",
+    "read_record",
+    "safe_path",
+    "walk",
+]
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma", ".w64", ".rf64"}
@@ -53,6 +63,11 @@ def is_hidden(path: str) -> bool:
 def is_audio(path: str) -> bool:
     """Whether a path ends like an audio file, in upper or lower case."""
     return splitext(path)[1].lower() in AUDIO_SUFFIXES
+
+
+def printable(path: str) -> str:
+    """A path with the bytes that are no UTF-8 spelt out, so that it can be written; equal where there are none."""
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def safe_path(stated: str, root: Path) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
-from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, safe_path, walk
+from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, printable, safe_path, walk
 from amphion_data.kaldi import KALDI_TABLE, read_kaldi
 from amphion_data.languages import language_code
 from amphion_data.manifests import find_manifests, is_manifest, read_manifests
@@ -54,11 +54,11 @@ def iter_folder(
     base = root.parent if given else root
     files = list(walk(base))
     paths = [path for path in files if is_audio(path)]
-    audio = [path for path in paths if not is_hidden(path) and path == _printable(path)]
+    audio = [path for path in paths if not is_hidden(path) and path == printable(path)]
     if not audio:
         raise FileNotFoundError(f"no audio files (.wav, .flac, .mp3 ...) below {base}; {first_entries(base)}")
     for path in paths:
-        shown = _printable(path)
+        shown = printable(path)
         if is_hidden(path):
             yield Drop(_stem(shown), shown, "hidden_file", "left by a system or an archiver", "scan")
         elif path != shown:
@@ -173,11 +173,11 @@ def _from_table(
     stated, own_id = values.pop("audio", None), _word(values.pop("id", None))
     if isinstance(stated, dict | list | bool):
         row, stated = replace(row, fault=row.fault or f"audio is {stated!r:.99}, the path of a file was expected"), None
-    name = _printable(own_id or (_stem(str(stated)) if stated else ""))
+    name = printable(own_id or (_stem(str(stated)) if stated else ""))
     if row.fault or not name:
         path = finder.meant(row, folder) if row.reason == "bad_row" else ""
         fault = row.fault or "neither audio nor id"
-        return Drop(name or _stem(path), path, row.reason, _printable(f"{row.where}: {fault}"), "scan")
+        return Drop(name or _stem(path), path, row.reason, printable(f"{row.where}: {fault}"), "scan")
     try:
         path = finder(str(stated) if stated else name, folder)
     except ValueError as error:
@@ -350,11 +350,6 @@ def _small_ending(path: str) -> str:
     """The path with its ending in small letters."""
     ending = next(ending for ending in _TEXTS if path.lower().endswith(ending))
     return path[: -len(ending)] + ending
-
-
-def _printable(text: str) -> str:
-    """With the code points of bytes that are no UTF-8 spelt out, so that it can be written."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _stem(path: str) -> str:

@@ -1,8 +1,10 @@
 """Whole runs without networks: what they survive, what they count, that they end the same whatever happens."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 import uuid
 
 import numpy as np
@@ -234,6 +236,16 @@ def test_a_run_that_could_not_begin_binds_no_later_one_to_its_settings(recording
     assert run_pipe(recordings, tmp_path / "out", cheap()).kept == 12
     with pytest.raises(ValueError, match="was made with other level"):
         run_pipe(recordings, tmp_path / "out", cheap(level=-23.0))
+
+
+def test_what_a_killed_driver_left_beside_the_folders_goes_when_no_one_writes_it_any_more(recordings, tmp_path, cheap):
+    old, young = (tmp_path / "out" / f".tmp-plan.json-{number}-aa" for number in (1, 2))
+    old.parent.mkdir()
+    for place in (old, young):
+        place.write_bytes(b"half")
+    os.utime(old, (time.time() - 300,) * 2)
+    run_pipe(recordings, tmp_path / "out", cheap())
+    assert not old.exists() and young.exists()
 
 
 def test_what_killed_writers_left_goes_with_the_next_run_unless_another_is_at_work(recordings, tmp_path, cheap):

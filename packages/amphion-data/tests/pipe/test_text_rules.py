@@ -47,6 +47,19 @@ def test_score_below_the_bound_is_dropped_and_none_is_not():
     assert judge_score({"ovrl": 3.0}, SETTINGS) is None and judge_score({}, SETTINGS) is None
 
 
+@pytest.mark.parametrize("bound", ["min_score", "min_logprob"])
+def test_a_bound_that_is_no_number_is_refused_since_all_would_pass_it(bound):
+    with pytest.raises(ValueError, match=rf"{bound}: .*must be a number, or -inf for no bound, got nan"):
+        PipeSettings().updated(filter={bound: float("nan")})
+    assert getattr(PipeSettings().updated(filter={bound: float("-inf")}).filter, bound) == float("-inf")
+
+
+@pytest.mark.parametrize("level", ["level", "peak"])
+def test_a_level_of_minus_infinity_is_refused_since_nothing_would_be_heard(level):
+    with pytest.raises(ValueError, match=f"{level}: .*finite"):
+        PipeSettings().updated(**{level: float("-inf")})
+
+
 def test_characters_are_letters_marks_and_digits():
     assert characters("a, é！3 你。") == 4
 

@@ -8,6 +8,7 @@ bytes differ from those noted.
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import struct
@@ -88,7 +89,10 @@ def probe(tar: str | Path) -> str:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    with Path(tar).open("rb", buffering=0) as file:
+    path = Path(tar)
+    if not path.is_file() and not path.is_dir() and path.exists():  # to open a pipe would wait for ever for a writer
+        raise FileNotFoundError(errno.ENOENT, "it is a pipe or a device, no file", str(path))
+    with path.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
         crc = 0
         for k in range(_SAMPLES):

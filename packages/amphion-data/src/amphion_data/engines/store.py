@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from amphion_core.atomic import TEMPORARY, atomic_writer
 from amphion_core.extras import require
+from amphion_data.files import walk
 
 __all__ = ["FsspecStore", "LocalStore", "Store", "is_address", "open_store"]
 
@@ -63,6 +65,13 @@ class Store(abc.ABC):
         for name in self._found(folder):
             if TEMPORARY in name:
                 self.remove(name)
+
+    @abc.abstractmethod
+    def sweep_beside(self, age: float) -> None:
+        """Remove the unfinished files right in the place itself that were last written over `age` s ago.
+
+        Others may be writing there.
+        """
 
     @abc.abstractmethod
     def _found(self, folder: str) -> list[str]:
@@ -140,12 +149,15 @@ class LocalStore(Store):
         """See `Store.remove`."""
         self._place(name).unlink(missing_ok=True)
 
+    def sweep_beside(self, age: float) -> None:
+        """See `Store.sweep_beside`."""
+        for place in self.root.glob(f"*{TEMPORARY}*"):
+            with contextlib.suppress(FileNotFoundError):  # its writer has ended meanwhile
+                if place.is_file() and time.time() - place.stat().st_mtime > age:
+                    place.unlink()
+
     def _found(self, folder: str) -> list[str]:
-        found = []
-        for place, _, files in os.walk(self._place(folder) if folder else self.root, followlinks=True):
-            below = Path(place).relative_to(self.root).as_posix()
-            found += [name if below == "." else f"{below}/{name}" for name in files]
-        return found
+        return [f"{folder}/{name}" for name in walk(self._place(folder))] if folder else list(walk(self.root))
 
     def stamp(self, name: str) -> str:
         """See `Store.stamp`: size and checksums of samples."""
@@ -232,6 +244,9 @@ class FsspecStore(Store):
         """See `Store.sweep`."""
         if self.protocol not in _WHOLE_PUTS:
             super().sweep(folder)
+
+    def sweep_beside(self, age: float) -> None:
+        """See `Store.sweep_beside`; not all stores say when a file was written, and most show no unfinished ones."""
 
     def _found(self, folder: str) -> list[str]:
         self._files.invalidate_cache()

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _PLAN = "plan.json"
 _WRITTEN = ("units", "shards", "times", "tries", "leases", "failures", FOLDER)
-"""Folders that are written under a lease; the files beside them are not, so another driver may be at them."""
+"""Folders that are written under a lease; files beside them are not: another driver may be at them, so age decides."""
 
 
 def run_pipe(
@@ -105,7 +105,7 @@ def run_pipe(
     left = [unit for unit in plan.units if _key(unit, part) not in done]
     if left:
         raise WorkFailedError(_why_left(left, failed, time_limit))
-    _sweep(store)
+    _sweep(store, patience)
     marks.forget_others({unit.segments: unit for unit in plan.units})
     if part == "first":
         return segments_report(store, marks, plan, time.monotonic() - began)
@@ -218,8 +218,9 @@ def _begun(store: Store) -> bool:
     return any(store.names(folder) for folder in ("units", FOLDER, "leases"))
 
 
-def _sweep(store: Store) -> None:
+def _sweep(store: Store, patience: float) -> None:
     """Remove what killed processes have left half written, unless another driver is at work."""
+    store.sweep_beside(patience)
     if not store.names("leases"):
         for folder in _WRITTEN:
             store.sweep(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -73,6 +74,13 @@ class FilterSettings(Config):
     rate_bounds: dict[str, tuple[float, float]] = Field(default_factory=dict)
     max_voice_distance: float | None = Field(None, gt=0)
 
+    @field_validator("min_score", "min_logprob")
+    @classmethod
+    def _a_bound(cls, value: float) -> float:
+        if math.isnan(value):  # nothing is below it, so all would be kept; -inf says that
+            raise ValueError("must be a number, or -inf for no bound, got nan")
+        return value
+
     @field_validator("rate_bounds")
     @classmethod
     def _ordered(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -107,9 +115,9 @@ class PipeSettings(Config):
 
     sample_rate: int = Field(24_000, ge=8000, le=48_000)
     format: Literal["mp3", "flac", "opus"] = "mp3"
-    level: float = Field(-20.0, lt=0)
+    level: float = Field(-20.0, lt=0, allow_inf_nan=False)
     max_gain: float = Field(3.0, ge=0)
-    peak: float = Field(-1.0, le=0)
+    peak: float = Field(-1.0, le=0, allow_inf_nan=False)
     separate: str = "none"
     vad: str = "silero"
     diarise: str = "offline"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,6 +22,9 @@ __all__ = ["FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make
 
 TEXT_SUFFIXES = (".jsonl", ".json", ".srt")
 """Endings of files of given texts, the first that is there counts."""
+
+_MARKUP = re.compile(r"</?(?:b|i|u|s|font)\b[^<>]*>|\{\\[^{}]*\}", re.IGNORECASE)
+"""How subtitles are shown, `<i>` and `{\\an8}`: nobody says it."""
 
 _TIME = re.compile(r"(\d+):(\d+):(\d+)[,.](\d+)\s*-->\s*(\d+):(\d+):(\d+)[,.](\d+)")
 
@@ -109,7 +113,13 @@ def _given(row: Any) -> tuple[float, float, str, str | None]:
     text, language = row["text"], row.get("language")
     if not isinstance(text, str) or not isinstance(language, str | None):
         raise TypeError(f"text and language must be strings, got {text!r} and {language!r}")
-    return float(row["start"]), float(row["end"]), text, language
+    return *_times(float(row["start"]), float(row["end"])), text, language
+
+
+def _times(start: float, end: float) -> tuple[float, float]:
+    if not -math.inf < start <= end < math.inf:
+        raise ValueError(f"times must be numbers in order, got {start:g} to {end:g} s")
+    return start, end
 
 
 def _subtitle(block: str) -> tuple[float, float, str, None]:
@@ -121,7 +131,8 @@ def _subtitle(block: str) -> tuple[float, float, str, None]:
     assert found is not None
     hours = [int(part) for part in found.groups()]
     start, end = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (hours[:4], hours[4:]))
-    return start, end, " ".join(line.strip() for line in lines[at + 1 :]), None
+    text = " ".join(line.strip() for line in lines[at + 1 :])
+    return *_times(start, end), _MARKUP.sub("", text), None
 
 
 class FasterWhisperOptions(Config):

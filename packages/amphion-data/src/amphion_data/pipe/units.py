@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import unicodedata
@@ -11,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from amphion_core.data import Drop
 from amphion_data.engines import Store, open_store
-from amphion_data.files import AUDIO_SUFFIXES, is_hidden
+from amphion_data.files import AUDIO_SUFFIXES, is_hidden, printable
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.stages import check_parts
 from amphion_data.pipe.transcription import text_names
@@ -143,20 +144,26 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
     sources: list[Source] = []
     seen: dict[str, str] = {}  # ids are made of the NFC form
     for name in names:
-        suffix = PurePosixPath(name).suffix.lower()
+        suffix, shown = PurePosixPath(name).suffix.lower(), printable(name)
         if suffix not in AUDIO_SUFFIXES | VIDEO_SUFFIXES:
             plan.others += 1
         elif is_hidden(name):
-            plan.drops.append(Drop(name, name, "hidden_file", "its name begins with a dot", "plan"))
+            plan.drops.append(Drop(shown, shown, "hidden_file", "left by a system or an archiver", "plan"))
+        elif name != shown:
+            plan.drops.append(Drop(shown, shown, "bad_row", "the name of the file is not UTF-8; rename it", "plan"))
         elif (same := seen.setdefault(unicodedata.normalize("NFC", name), name)) != name:
             detail = f"its name is another in another form of unicode: {name!a} and {same!a}; rename one"
             plan.drops.append(Drop(name, name, "duplicate_id", detail, "plan"))
         else:
-            sources.append(_source(store, name))
+            found = _source(store, name)
+            if isinstance(found, Drop):
+                plan.drops.append(found)
+            else:
+                sources.append(found)
     texts = _texts(names, sources, folder, settings)
     if not sources:
-        found = ", ".join(names[:10]) or "nothing"
-        raise FileNotFoundError(f"no recording in {folder}; it holds {found}")
+        held = ", ".join(printable(name) for name in names[:10]) or "nothing"
+        raise FileNotFoundError(f"no recording in {folder}; it holds {held}")
     asked = (fingerprint(settings), fingerprint(settings, segments=True))
     group: list[Source] = []
     for source in sources:
@@ -190,13 +197,31 @@ def _texts(
     store = open_store(elsewhere or folder)
     held = set(store.names() if elsewhere else names)
     found = ((source.name, next((n for n in text_names(source.name) if n in held), None)) for source in sources)
-    return {source: f"{PurePosixPath(name).suffix} {store.stamp(name)}" for source, name in found if name is not None}
+    return {source: f"{PurePosixPath(name).suffix} {_stamp(store, name)}" for source, name in found if name is not None}
 
 
-def _source(store: Store, name: str) -> Source:
+def _stamp(store: Store, name: str) -> str:
+    """Of a text; a link that leads nowhere is as good as none."""
+    try:
+        return store.stamp(name)
+    except FileNotFoundError:
+        return ""
+
+
+def _source(store: Store, name: str) -> Source | Drop:
+    """A recording, or a drop where its name leads to no file that may be read; other errors of a disk are raised."""
     import soundfile
 
-    size, stamp = store.size(name), store.stamp(name)
+    try:
+        size, stamp = store.size(name), store.stamp(name)
+    except OSError as error:
+        of_the_file = isinstance(error, FileNotFoundError) or (
+            hasattr(store, "root") and error.errno in (errno.EACCES, errno.ELOOP)
+        )
+        if not of_the_file:
+            raise
+        why = f"{type(error).__name__}: {error.strerror or 'there is no file'}"
+        return Drop(name, name, "missing_audio", why, "plan")
     seconds = size / _BYTES_A_SECOND
     if hasattr(store, "root"):
         try:
