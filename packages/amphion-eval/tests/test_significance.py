@@ -150,3 +150,14 @@ def test_holm_leaves_out_what_was_not_tested_and_stays_below_1():
 def test_what_can_not_be_compared_is_refused(first, second, said):
     with pytest.raises(ValueError, match=said):
         permutation_test(first, second)
+
+
+def test_order_of_the_items_changes_neither_p_nor_interval():
+    generator = np.random.default_rng(0)
+    first, second = generator.normal(size=(2, 40))
+    totals = generator.integers(1, 9, (2, 40)).astype(float)
+    order = generator.permutation(40)
+    for given in ((first, second), (first, second, *totals)):
+        shuffled = [values[order] for values in given]
+        assert permutation_test(*given) == permutation_test(*shuffled)
+        assert paired_interval(*given) == paired_interval(*shuffled)

@@ -50,6 +50,17 @@ def test_same_seed_gives_the_same_interval_and_another_seed_another():
     )
 
 
+def test_order_of_the_items_changes_no_digit():
+    generator = np.random.default_rng(0)
+    totals = generator.integers(1, 20, 101).astype(float)
+    counts = generator.integers(0, 20, 101).astype(float)
+    shuffled = generator.permutation(101)
+    pairs = list(zip(counts, totals, strict=True))
+    assert summarize(list(counts / totals), pairs) == summarize(
+        list((counts / totals)[shuffled]), [pairs[place] for place in shuffled]
+    )
+
+
 def test_interval_has_about_the_width_of_the_normal_one():
     values = np.random.default_rng(1).normal(size=400)
     low, high = bootstrap_interval(values, resamples=4000)

@@ -63,7 +63,7 @@ def permutation_test(
     Source: Fisher, The Design of Experiments, 1935; the drawn form: Phipson and Smyth, "Permutation p-values should
     never be zero", 2010, arXiv:1603.05766.
     """
-    counts, totals = _paired(first, second, first_totals, second_totals)
+    counts, totals, _ = _paired(first, second, first_totals, second_totals)
     half_count, half_total = (counts[0] - counts[1]) / 2, (totals[0] - totals[1]) / 2
     differs = (half_count != 0) | (half_total != 0)
     differing = int(differs.sum())
@@ -113,7 +113,7 @@ def paired_interval(
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", 1979; percentiles.
     """
-    counts, totals = _paired(first, second, first_totals, second_totals)
+    counts, totals, swapped = _paired(first, second, first_totals, second_totals)
     size = counts.shape[1]
     if size < 2 or resamples < 1:
         return None
@@ -123,7 +123,7 @@ def paired_interval(
     for start in range(0, resamples, rows):
         drawn = generator.integers(0, size, (min(rows, resamples - start), size))
         figures = [c[drawn].sum(axis=1) / t[drawn].sum(axis=1) for c, t in zip(counts, totals, strict=True)]
-        found.append(figures[0] - figures[1])
+        found.append(figures[1] - figures[0] if swapped else figures[0] - figures[1])
     low, high = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -185,7 +185,8 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 def _paired(
     first: ArrayLike, second: ArrayLike, first_totals: ArrayLike | None, second_totals: ArrayLike | None
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, bool]:
+    """Counts and totals, (2, N) each, and whether the second system now comes first."""
     counts = [np.asarray(values, np.float64) for values in (first, second)]
     given = zip(counts, (first_totals, second_totals), strict=True)
     totals = [np.ones_like(c) if t is None else np.asarray(t, np.float64) for c, t in given]
@@ -194,10 +195,19 @@ def _paired(
         raise ValueError(f"both systems need one value an item, (N,); got the shapes {sorted(shapes)}")
     if not counts[0].size:
         raise ValueError("there is no item to compare")
-    both = np.stack(counts), np.stack(totals)
-    if not all(np.isfinite(array).all() for array in both):
+    both = np.stack([*counts, *totals])
+    if not np.isfinite(both).all():
         raise ValueError("a value is not finite; leave out items without a finite value in both systems")
-    return both
+    # The draws mean the same items, whatever order these and the two systems came in.
+    kept, turned = _sorted_items(both), _sorted_items(both[[1, 0, 3, 2]])
+    unlike = np.flatnonzero(kept != turned)
+    swapped = bool(unlike.size and turned.flat[unlike[0]] < kept.flat[unlike[0]])
+    both = turned if swapped else kept
+    return both[:2], both[2:], swapped
+
+
+def _sorted_items(values: Array) -> Array:
+    return np.asarray(values[:, np.lexsort(values)])
 
 
 def _all_signs(size: int) -> Iterator[Array]:

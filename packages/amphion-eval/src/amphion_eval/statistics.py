@@ -115,7 +115,8 @@ def summarize(
         resamples: bootstrap samples; 0 for no interval.
         seed: of the draws; the same input and seed give the same interval.
     """
-    defined = np.array([value for value in values if value is not None and value == value], np.float64)
+    # Sorted, for sums differ in their last digits with the order.
+    defined = np.sort(np.array([value for value in values if value is not None and value == value], np.float64))
     missing = len(values) - defined.size
     if not defined.size:
         return Summary(None, 0, missing)
@@ -147,7 +148,7 @@ def bootstrap_interval(
     """Percentile bootstrap interval of the mean, or of a quotient of sums.
 
     Args:
-        values: (N,) values, or counts where `weights` are totals.
+        values: (N,) values in any order, or counts where `weights` are totals.
         weights: (N,) totals; None for 1 each.
         resamples: bootstrap samples.
         seed: of the draws.
@@ -160,6 +161,8 @@ def bootstrap_interval(
     """
     numerators = np.asarray(values, np.float64)
     denominators = np.ones_like(numerators) if weights is None else np.asarray(weights, np.float64)
+    order = np.lexsort((denominators, numerators))  # the draws mean the same items, whatever order these came in
+    numerators, denominators = numerators[order], denominators[order]
     if numerators.size < 2 or resamples < 1 or not np.isfinite(numerators).all():
         return None
     generator = np.random.default_rng(seed)
