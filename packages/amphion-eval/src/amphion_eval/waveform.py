@@ -94,7 +94,8 @@ def delay(reference: ArrayLike, estimate: ArrayLike, limit: int) -> int:
 def _near_one(wav: NDArray[np.float64]) -> NDArray[np.float64]:
     """Samples times a power of two, which is exact, so that the squares of faint ones do not vanish."""
     _, exponent = np.frexp(np.abs(wav).max())
-    return np.ldexp(wav, -exponent)
+    scaled: NDArray[np.float64] = np.ldexp(wav, -exponent)
+    return scaled
 
 
 def _samples(reference: ArrayLike, estimate: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
