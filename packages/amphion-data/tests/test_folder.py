@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from amphion_core.data import Drop
+from amphion_data import PrepareSettings, prepare
 from amphion_data.corpus import scan
 from amphion_data.folder import FOLDER
 
@@ -307,3 +308,15 @@ def test_a_file_that_differs_only_in_its_ending_is_a_duplicate(tmp_path, write):
     found = scan(FOLDER, tmp_path, require_text=False)
     assert [row.audio for row in found.rows] == ["a.flac"]
     assert [(drop.audio, drop.reason) for drop in found.drops if isinstance(drop, Drop)] == [("a.wav", "duplicate_id")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no pipes among their files, or hide them")
+def test_a_pipe_is_missing_audio_and_nobody_waits_for_it(tmp_path, write):
+    write(tmp_path / "in" / "good.wav")
+    os.mkfifo(tmp_path / "in" / "pipe.wav")
+    for name in ("good", "pipe"):
+        (tmp_path / "in" / f"{name}.txt").write_text("said", encoding="utf-8")
+    settings = PrepareSettings(valid=0, test=0)
+    prepare("folder", tmp_path / "in", tmp_path / "out", settings, workers=1, progress=False)
+    (line,) = (tmp_path / "out" / "drops.jsonl").read_text(encoding="utf-8").splitlines()
+    assert '"missing_audio"' in line and "it is a pipe, no file" in line

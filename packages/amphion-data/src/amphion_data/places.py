@@ -7,6 +7,7 @@ where a file of one will not do. Names that begin with `_` are not written to sh
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 from collections.abc import Sequence
@@ -46,7 +47,10 @@ def place_of(root: Path, row: Utterance) -> Place:
     if is_stretch(row):
         start = float(row.extra["start"])
         return Place(root / row.audio, start, float(row.extra["end"]) - start)
-    return Place((root / row.audio).read_bytes(), 0.0, None)
+    path = root / row.audio
+    if path.is_fifo():  # to open it would wait for ever for a writer
+        raise FileNotFoundError(errno.ENOENT, "it is a pipe, no file", str(path))
+    return Place(path.read_bytes(), 0.0, None)
 
 
 def is_stretch(row: Utterance) -> bool:
