@@ -146,6 +146,31 @@ def test_a_killed_driver_leaves_whole_files_only_and_a_second_run_makes_the_same
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("error", [OSError("handle is closed"), OSError(12, "Cannot allocate memory")])
+def test_a_pool_that_breaks_while_it_starts_a_process_costs_a_retry_and_a_full_machine_the_run(monkeypatch, error):
+    from amphion_data.engines import process_pool
+
+    class Racing(process_pool.ProcessPoolExecutor):
+        """As where one process was killed while the pool started the next."""
+
+        left = [0, 0, error]
+
+        def submit(self, *arguments):
+            if self.left and (raised := self.left.pop(0)):
+                raise raised
+            return super().submit(*arguments)
+
+    monkeypatch.setattr(process_pool, "ProcessPoolExecutor", Racing)
+    run = ProcessPoolEngine(2, retries=1).run(steps((Square,)), range(6))
+    if error.errno is not None:
+        with pytest.raises(OSError, match="allocate"):
+            list(run)
+        return
+    outcomes = list(run)
+    assert sorted((o.unit, o.value) for o in outcomes) == [(n, n * n) for n in range(6)]
+
+
+@pytest.mark.slow
 def test_workers_that_are_killed_at_random_lose_and_double_nothing(tmp_path):
     engine, generator = ProcessPoolEngine(3, retries=5), random.Random(0)
     stop = threading.Event()

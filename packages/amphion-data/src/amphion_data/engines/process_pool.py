@@ -82,7 +82,7 @@ class ProcessPoolEngine(Engine):
                     current = [waiting.popleft()] if waiting else [_Attempt(unit, 0) for unit in islice(fresh, 1)]
                     if not current:
                         break
-                    running[pool.submit(_work, current[0].unit)] = current[0]
+                    running[_submitted(pool, current[0].unit)] = current[0]
                     current = []
                 if not running:
                     return
@@ -103,9 +103,8 @@ class ProcessPoolEngine(Engine):
     ) -> Iterator[Outcome[UnitT]]:
         """One unit in a process of its own."""
         with self._pool(steps, 1) as pool:
-            future = pool.submit(_work, attempt.unit)
             try:
-                outcome = self._outcome(future, attempt, waiting)
+                outcome = self._outcome(_submitted(pool, attempt.unit), attempt, waiting)
             except BrokenProcessPool:
                 outcome = self._failed(attempt, _KILLED, waiting)
         if outcome is not None:
@@ -144,6 +143,22 @@ def _prepare(steps: Sequence[Step]) -> None:
     global _runner
     end_with_parent()
     _runner = Runner(steps)
+
+
+def _submitted(pool: ProcessPoolExecutor, unit: Any) -> Future[Any]:
+    """The result to come of a unit.
+
+    Raises:
+        BrokenProcessPool: a process has died.
+        OSError: the system refused to start one.
+    """
+    try:
+        return pool.submit(_work, unit)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # One died while another was being started: the pool closes its pipes before it says that it is broken.
+        raise BrokenProcessPool(str(error)) from error
 
 
 def _work(unit: Any) -> tuple[Any, dict[str, float]]:
