@@ -11,6 +11,8 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
+from amphion_core.data.workers import submit
+
 __all__ = ["prepare", "run", "single_threaded"]
 
 _VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -48,7 +50,7 @@ def run(
                 place = left.popleft()
                 if waits[place] <= done:
                     with single_threaded():
-                        running[executor.submit(work, tasks[place])] = place
+                        running[submit(executor, work, tasks[place])] = place
                 else:
                     left.append(place)
             left = deque(sorted(left))

@@ -26,7 +26,7 @@ from amphion_core.data.index import Entry, Index, IndexBuilder, IndexFileError, 
 from amphion_core.data.record import AUDIO_FIELDS, Drop, Record, check_field, escape_key, unescape_key, write_drops
 from amphion_core.data.rows import RowError, check_duration, numbers, parse_json, utterance
 from amphion_core.data.tar import END, header, padding
-from amphion_core.data.workers import end_with_parent
+from amphion_core.data.workers import end_with_parent, submit
 from amphion_core.locking import file_lock
 
 __all__ = ["MANIFEST", "ShardReport", "Spread", "write_shards"]
@@ -291,14 +291,14 @@ def _run(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[_D
 def _run_pool(jobs: Sequence[_Job], left: Sequence[int], workers: int) -> Iterator[_Done]:
     ahead = 2 * workers  # rows travel to the workers by pickling, so not all at once
     with ProcessPoolExecutor(min(workers, len(left)), initializer=end_with_parent) as pool:
-        pending = {k: pool.submit(_write, jobs[k]) for k in left[:ahead]}
+        pending = {k: submit(pool, _write, jobs[k]) for k in left[:ahead]}
         following = iter(left[ahead:])
         try:
             for k in left:
                 result = pending.pop(k).result()
                 more = next(following, None)
                 if more is not None:
-                    pending[more] = pool.submit(_write, jobs[more])
+                    pending[more] = submit(pool, _write, jobs[more])
                 yield result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -1,13 +1,34 @@
-"""Worker processes that do not outlive the process that started them."""
+"""Worker processes that do not outlive the process that started them, and pools that break in one way only."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import parent_process
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["end_with_parent"]
+__all__ = ["end_with_parent", "submit"]
+
+ResultT = TypeVar("ResultT")
+
+
+def submit(pool: ProcessPoolExecutor, work: Callable[..., ResultT], *arguments: Any) -> Future[ResultT]:
+    """Give work to a pool.
+
+    Raises:
+        BrokenProcessPool: a process has died, also where it did while this call started another.
+        OSError: the system refused to start one.
+    """
+    try:
+        return pool.submit(work, *arguments)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # The pool closes its pipes before it says that it is broken, and a process is not started without them.
+        raise BrokenProcessPool(str(error)) from error
 
 
 def end_with_parent() -> None:

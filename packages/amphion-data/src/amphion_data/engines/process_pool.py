@@ -11,7 +11,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, Generic, NamedTuple
 
-from amphion_core.data.workers import end_with_parent
+from amphion_core.data.workers import end_with_parent, submit
 from amphion_data.engines.engine import Engine, Outcome, Runner, SetupError, Step, UnitT, told
 
 __all__ = ["ProcessPoolEngine"]
@@ -82,7 +82,7 @@ class ProcessPoolEngine(Engine):
                     current = [waiting.popleft()] if waiting else [_Attempt(unit, 0) for unit in islice(fresh, 1)]
                     if not current:
                         break
-                    running[_submitted(pool, current[0].unit)] = current[0]
+                    running[submit(pool, _work, current[0].unit)] = current[0]
                     current = []
                 if not running:
                     return
@@ -104,7 +104,7 @@ class ProcessPoolEngine(Engine):
         """One unit in a process of its own."""
         with self._pool(steps, 1) as pool:
             try:
-                outcome = self._outcome(_submitted(pool, attempt.unit), attempt, waiting)
+                outcome = self._outcome(submit(pool, _work, attempt.unit), attempt, waiting)
             except BrokenProcessPool:
                 outcome = self._failed(attempt, _KILLED, waiting)
         if outcome is not None:
@@ -143,22 +143,6 @@ def _prepare(steps: Sequence[Step]) -> None:
     global _runner
     end_with_parent()
     _runner = Runner(steps)
-
-
-def _submitted(pool: ProcessPoolExecutor, unit: Any) -> Future[Any]:
-    """The result to come of a unit.
-
-    Raises:
-        BrokenProcessPool: a process has died.
-        OSError: the system refused to start one.
-    """
-    try:
-        return pool.submit(_work, unit)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        # One died while another was being started: the pool closes its pipes before it says that it is broken.
-        raise BrokenProcessPool(str(error)) from error
 
 
 def _work(unit: Any) -> tuple[Any, dict[str, float]]:
