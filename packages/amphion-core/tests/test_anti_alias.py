@@ -131,7 +131,7 @@ def test_rounding_is_near_that_of_the_plain_form():
 def test_polynomial_is_the_squared_sine():
     r = torch.linspace(-0.5, 0.5, 1001, dtype=torch.float64)
     value = sum(c * r ** (2 * power) for power, c in enumerate(squared_sine_coefficients(), 1))
-    assert (value - torch.sin(math.pi * r).square()).abs().max() < 5e-8
+    assert (value - torch.sin(math.pi * r / 2).square()).abs().max() < 3e-8  # half the step of float32 below 1
 
 
 def test_inference_takes_the_fast_form_of_each_item():

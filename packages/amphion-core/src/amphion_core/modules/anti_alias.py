@@ -1,4 +1,4 @@
-"""Periodic activations, and their anti-aliased form: up-sample, activate, down-sample, without interleaving phases.
+"""Periodic activations, and their anti-aliased form: up-sample, activate, down-sample.
 
 Source: Lee et al., "BigVGAN: A Universal Neural Vocoder with Large-Scale Training", 2023, arXiv:2206.04658; the snake
 is of Ziyin et al., "Neural Networks Fail to Learn Periodic Functions and How to Fix It", 2020, arXiv:2006.08195.
@@ -21,7 +21,7 @@ __all__ = ["AntiAliasedActivation", "FastActivation", "Snake", "kaiser_filter", 
 EPSILON = 1e-9
 """Keeps the amplitude finite where the parameter is 0."""
 
-PIECE = 1 << 18
+PIECE = 1 << 17
 """Numbers that the fast form activates at once: enough to hide the calls, few enough for the caches."""
 
 SHORTEST = 1 << 15
@@ -146,25 +146,23 @@ class AntiAliasedActivation(nn.Module):
 class FastActivation:
     """An `AntiAliasedActivation` for inference on the CPU in float32, for signals with channels last.
 
-    It goes in pieces that stay in the cache. The filters are depthwise convolutions, scaled so that the sine needs no
-    product with its frequency. Its square is a polynomial after the period is taken off, which is less work than the
-    sine. What is linear goes through one filter of its own, without the higher rate.
+    It goes in pieces that stay in the cache, the higher rate too. All channels share their filters, so some neighbouring
+    outputs of a filter are a small matrix times the samples that they see, whatever the channels: one matrix product
+    for a piece, whose tiles overlap in memory without a copy. The squared sine is a polynomial after the period is
+    taken off, which is less work than the sine.
     """
 
     def __init__(self, module: AntiAliasedActivation) -> None:
         """Prepare; the parameters of the module must not change afterwards."""
         self.module = module
         frequency, amplitude = (value.detach().double() for value in module.activation.scales())
-        up, down = module.up.double(), module.down.double()
-        self.up = [_depthwise(taps[a:b], frequency / math.pi) for taps, (a, b) in zip(up, module.up_spans, strict=True)]
-        self.down = [_depthwise(taps[a:b], amplitude) for taps, (a, b) in zip(down, module.down_spans, strict=True)]
-        # Both filters one after the other, of all phases: a correlation with the convolution of their taps.
-        wide = up.shape[1] - 1
-        spread = F.pad(down, (wide, wide))[None]  # (1, ratio, width)
-        linear = F.conv1d(spread, up.flip(1)[None])[0, 0]
-        self.linear = _depthwise(linear, torch.ones_like(frequency))
-        self.before = module.up_reach[0] + module.down_reach[0]
-        self.after = module.up_reach[1] + module.down_reach[1]
+        # Short tiles have fewer zeros in their matrices, long ones more work for a product of few channels.
+        self.tile = 4 if len(frequency) >= 64 else 8
+        self.up = _tiled(module.up, self.tile, spread=False)
+        self.down = _tiled(module.down, self.tile, spread=True)
+        samples = self.tile * module.ratio
+        self.frequency = (frequency / math.pi).float().repeat(samples)
+        self.amplitude = (4 * amplitude).float().repeat(samples)
         first, *others = reversed(squared_sine_coefficients())
         self.first, self.others = first, [torch.tensor(value) for value in others]
 
@@ -173,51 +171,54 @@ class FastActivation:
 
         Args:
             rows: (T, C), contiguous.
-            out: (T, C), overwritten; another one.
+            out: (T, C), contiguous, overwritten; another one.
             scratch: room.
         """
         length, channels = rows.shape
-        edge = self.before + self.after
-        if length <= 4 * edge:
-            out.copy_(self._plain(rows))
-            return
-        out[: self.before] = self._plain(rows[: edge + self.before])[: self.before]
-        out[length - self.after :] = self._plain(rows[length - edge - self.after :])[edge:]
-        inner = length - edge
-        pieces = max(1, round(inner * channels / PIECE))
-        size = -(-inner // pieces)
-        for start in range(0, inner, size):
-            stop = min(start + size, inner)
-            self._piece(rows[start : stop + edge], out[start + self.before : stop + self.before], scratch)
+        size = self.tile * max(1, round(PIECE / (self.tile * channels)))
+        for start in range(0, length, size):
+            self._piece(rows, out, start, min(start + size, length), scratch)
 
-    def _plain(self, rows: Tensor) -> Tensor:
-        return self.module.plain(rows.T[None])[0].T
+    def _piece(self, rows: Tensor, out: Tensor, start: int, stop: int, scratch: Scratch) -> None:
+        """Outputs of a range."""
+        length, channels = rows.shape
+        tile, ratio, reach = self.tile, self.module.ratio, self.module.down_reach
+        low = start - reach[0]
+        tiles = -(-(stop + reach[1] - low) // tile)
+        high = low + tiles * tile  # samples of the higher rate are computed for times from low to high
+        seen = scratch.take(0, (high - low + sum(self.module.up_reach), channels), rows)
+        _put_clamped(rows, low - self.module.up_reach[0], seen)
+        raised = scratch.take(1, (tiles, tile * ratio, channels), rows)
+        torch.bmm(self.up.expand(tiles, -1, -1), _windows(seen, tiles, tile, self.up.shape[1]), out=raised)
+        self._snake(raised.view(tiles, -1), scratch)
+        samples = raised.view(-1, channels)
+        if low < 0:  # before the first sample of the higher rate comes the first, after the last the last
+            samples[: -low * ratio] = samples[-low * ratio]
+        if high > length:
+            end = (length - low) * ratio
+            samples[end:] = samples[end - 1]
+        whole, rest = divmod(stop - start, tile)
+        if whole:
+            made = out[start : stop - rest].view(whole, tile, channels)
+            windows = _windows(samples, whole, tile * ratio, self.down.shape[1])
+            torch.bmm(self.down.expand(whole, -1, -1), windows, out=made)
+        if rest:
+            windows = samples[whole * tile * ratio : (stop + sum(reach) - start) * ratio]
+            torch.mm(self.down[:rest, : len(windows)], windows, out=out[stop - rest : stop])
 
-    def _piece(self, rows: Tensor, out: Tensor, scratch: Scratch) -> None:
-        """Outputs of a range; `rows` has what they see on both sides."""
-        size = len(out)
-        inner = size + sum(self.module.down_reach)
-        x = _image(rows)
-        y = _rows(F.conv2d(x, self.linear, groups=rows.shape[1]))
-        for number, (up, down) in enumerate(zip(self.up, self.down, strict=True)):
-            start = self.module.up_spans[number][0]
-            t = F.conv2d(x[..., start : start + inner + up.shape[3] - 1], up, groups=rows.shape[1])
-            q = _image(self._squared_sine(_rows(t), scratch))
-            start = self.module.down_spans[number][0]
-            q = q[..., start : start + size + down.shape[3] - 1]
-            part = _rows(F.conv2d(q, down, groups=rows.shape[1]))
-            torch.add(y, part, out=out if number == len(self.up) - 1 else y)
-
-    def _squared_sine(self, t: Tensor, scratch: Scratch) -> Tensor:
-        """sin(pi t)^2; t is overwritten."""
-        u, q = scratch.take(0, tuple(t.shape), t), scratch.take(1, tuple(t.shape), t)
+    def _snake(self, x: Tensor, scratch: Scratch) -> None:
+        """Activate in place, (tiles, tile * ratio * C)."""
+        t, u, q = (scratch.take(number, tuple(x.shape), x) for number in (2, 3, 4))
+        torch.mul(x, self.frequency, out=t)
         torch.round(t, out=u)
         t.sub_(u)
         torch.mul(t, t, out=u)
         torch.add(self.others[0], u, alpha=self.first, out=q)
         for coefficient in self.others[1:]:
             torch.addcmul(coefficient, q, u, out=q)
-        return q.mul_(u)
+        q.mul_(u)  # the squared sine of half the angle, v; that of the angle is 4 v (1 - v)
+        torch.addcmul(q, q, q, value=-1, out=q)
+        torch.addcmul(x, q, self.amplitude, out=x)
 
 
 def kaiser_filter(cutoff: float, half_width: float, kernel_size: int) -> Tensor:
@@ -246,12 +247,12 @@ def kaiser_filter(cutoff: float, half_width: float, kernel_size: int) -> Tensor:
 
 
 @functools.cache
-def squared_sine_coefficients(degree: int = 6) -> tuple[float, ...]:
-    """Coefficients c with sin(pi r)^2 = sum of c[i] u^(i + 1), u = r^2, |r| <= 1 / 2; nearly the least error."""
+def squared_sine_coefficients(degree: int = 4) -> tuple[float, ...]:
+    """Coefficients c with sin(pi r / 2)^2 = sum of c[i] r^(2 i + 2), |r| <= 1 / 2; nearly the least error."""
     nodes = torch.cos(math.pi * (torch.arange(64, dtype=torch.float64) + 0.5) / 64)
     u = (nodes + 1) / 8  # 0 to 1 / 4
     basis = torch.stack([u**power for power in range(1, degree + 1)], dim=1)
-    target = torch.sin(math.pi * u.sqrt()).square()
+    target = torch.sin(math.pi / 2 * u.sqrt()).square()
     found = torch.linalg.lstsq(basis, target[:, None], driver="gelsd").solution
     return tuple(float(value) for value in found[:, 0])
 
@@ -296,16 +297,33 @@ def _down_filter(ratio: int, kernel_size: int) -> _Filter:
     return _phases(kaiser_filter(0.5 / ratio, 0.6 / ratio, kernel_size), places)
 
 
-def _depthwise(taps: Tensor, scale: Tensor) -> Tensor:
-    """Weight (C, 1, 1, K) of one filter a channel."""
-    return (scale[:, None] * taps).float()[:, None, None].contiguous()
+def _tiled(taps: Tensor, tile: int, *, spread: bool) -> Tensor:
+    """The matrix that makes a tile of neighbouring outputs of a filter from what they see.
+
+    Args:
+        taps: (ratio, width) of the phases.
+        tile: outputs at the lower rate.
+        spread: whether the phases are those of the input, whose samples lie in their order; otherwise of the output.
+
+    Returns:
+        (tile, (tile + width - 1) * ratio) where they are spread, otherwise (tile * ratio, tile + width - 1).
+    """
+    ratio, width = taps.shape
+    matrix = taps.new_zeros(tile, tile + width - 1, ratio)
+    for number in range(tile):
+        matrix[number, number : number + width] = taps.T
+    return matrix.reshape(tile, -1) if spread else matrix.transpose(1, 2).reshape(tile * ratio, -1)
 
 
-def _image(rows: Tensor) -> Tensor:
-    """Rows (T, C) as (1, C, 1, T), channels last."""
-    return rows[None, None].permute(0, 3, 1, 2)
+def _windows(rows: Tensor, count: int, step: int, width: int) -> Tensor:
+    """Overlapping windows (count, width, C) of rows (T, C), each a step further, without a copy."""
+    channels = rows.shape[1]
+    return rows.as_strided((count, width, channels), (step * channels, channels, 1))
 
 
-def _rows(image: Tensor) -> Tensor:
-    """The way back; free where the image has channels last."""
-    return image[0, :, 0].T.contiguous()
+def _put_clamped(rows: Tensor, start: int, out: Tensor) -> None:
+    """Put rows from `start` on into `out`; before the first comes the first, after the last the last."""
+    low, high = max(start, 0), min(start + len(out), len(rows))
+    out[: low - start] = rows[0]
+    out[low - start : high - start] = rows[low:high]
+    out[high - start :] = rows[-1]
