@@ -24,7 +24,7 @@ from amphion_core.modules.fast_convolution import (
     REAL_POINTS,
     UNIT_POINTS,
     FastConvolution,
-    Phases,
+    Padded,
     Scratch,
     direct_cost,
     is_plain_inference,
@@ -42,6 +42,7 @@ SHORTEST = 1 << 16
 GAIN = 0.88
 """Share of the direct cost that a fast block must stay below."""
 
+_leaky_relu = torch.ops.aten.leaky_relu.out
 
 Activation = float | AntiAliasedActivation
 """The slope of a leaky ReLU, or an activation that sees its neighbours."""
@@ -123,8 +124,11 @@ class _PreparedBlocks:
         """The mean, (B, C, T)."""
         mean = x.new_empty(x.shape[0], x.shape[2], x.shape[1])  # (B, T, C)
         batch, channels, length = x.shape
-        size = max(PART // channels, 32 * self.reach)  # what is done twice at the edges must stay little
-        parts = max(1, round(length / size), math.ceil(torch.get_num_threads() / batch))
+        least = 32 * self.reach  # what is done twice at the edges must stay little
+        parts = max(1, round(length / max(PART // channels, least)))
+        threads = math.ceil(torch.get_num_threads() / batch)
+        if length >= threads * least:  # shorter ones go as a whole, each operation split among the threads
+            parts = max(parts, threads)
         edges = [length * number // parts for number in range(parts + 1)]
         jobs = [(number, start, stop) for number in range(batch) for start, stop in pairwise(edges)]
         on_threads(jobs, functools.partial(self._part, x, mean), _Room)
@@ -146,15 +150,11 @@ class _Room:
 
     def __init__(self) -> None:
         self.scratch = Scratch()
-        self._held: dict[tuple[int, int, bool], Phases] = {}
+        self._signals = Scratch()
 
-    def phases(self, number: int, rows: Tensor, step: int, margin: int, planar: bool) -> Phases:
-        """The `number`-th signal of the size of (T, C), zeros around it; what it holds is of an earlier block."""
-        held = self._held.get((number, step, planar))
-        if held is None or held.margin < margin or held.length != len(rows):
-            length, channels = rows.shape
-            held = self._held[number, step, planar] = Phases(length, channels, step, margin, rows, planar)
-        return held
+    def signal(self, number: int, rows: Tensor, margin: int) -> Padded:
+        """The `number`-th signal of the size of (T, C); what it holds is of an earlier block."""
+        return Padded(self._signals.take(number, (len(rows) + 2 * margin, rows.shape[1]), rows), margin)
 
 
 class _DirectLayer(NamedTuple):
@@ -205,42 +205,35 @@ class _FastBlock:
     """A block of fast convolutions."""
 
     def __init__(self, units: list[Unit], step: int) -> None:
-        self.step = step
-        self.smooth = any(not isinstance(before, float) for unit in units for before, _ in unit)
-        self.units = [[(_prepared(before), self._layer(layer)) for before, layer in unit] for unit in units]
+        # Periodic activations let rounding grow, so there it is not made more for speed.
+        points = (
+            UNIT_POINTS if any(not isinstance(before, float) for unit in units for before, _ in unit) else REAL_POINTS
+        )
+        self.units = [
+            [(_prepared(before), self._layer(layer, step, points)) for before, layer in unit] for unit in units
+        ]
         self.margin = max(layer.margin for unit in self.units for _, layer in unit)
         self.reach = _reach(units)
 
-    def _layer(self, layer: nn.Conv1d) -> FastConvolution:
-        # Periodic activations let rounding grow, so there it is not made more for speed.
-        points = UNIT_POINTS if self.smooth else REAL_POINTS
-        return FastConvolution(layer.weight.detach(), _detached(layer.bias), layer.dilation[0], self.step, points)
+    @staticmethod
+    def _layer(layer: nn.Conv1d, step: int, points: tuple[float, ...]) -> FastConvolution:
+        return FastConvolution(layer.weight.detach(), _detached(layer.bias), layer.dilation[0], step, points)
 
     def add(self, rows: Tensor, total: Tensor, room: _Room) -> None:
         """Add what the block makes of (T, C) to `total`."""
-        # An activation that sees its neighbours needs the samples in their order.
-        signals = [
-            room.phases(number, rows, self.step, self.margin, planar=not self.smooth)
-            for number in range(3 if self.smooth else 2)
-        ]
-        x, y = signals[:2]
-        x.put(rows)
+        x, y, activated = (room.signal(number, rows, self.margin) for number in range(3))
+        x.rows.copy_(rows)
         for unit in self.units:
             source = x
             for number, (before, layer) in enumerate(unit):
-                last = number == len(unit) - 1 and source is not x
-                target = x if last else y
                 if isinstance(before, float):
-                    layer(source, target, room.scratch, slope=before, add=last)
+                    _leaky_relu(source.rows, before, out=activated.rows)
                 else:
-                    activated = signals[2]
-                    assert activated.rows is not None and source.rows is not None
                     before(source.rows, activated.rows, room.scratch)
-                    layer(activated, target, room.scratch, add=last)
-                source = target
-            if source is y:
-                x.data.add_(y.data)
-        x.add_to(total)
+                last = number == len(unit) - 1
+                layer(activated, x if last else y, room.scratch, add=last)
+                source = y
+        total.add_(x.rows)
 
 
 def _reach(units: list[Unit]) -> int:

@@ -146,9 +146,9 @@ class AntiAliasedActivation(nn.Module):
 class FastActivation:
     """An `AntiAliasedActivation` for inference on the CPU in float32, for signals with channels last.
 
-    It goes in pieces that stay in the cache, the higher rate too. All channels share their filters, so some neighbouring
-    outputs of a filter are a small matrix times the samples that they see, whatever the channels: one matrix product
-    for a piece, whose tiles overlap in memory without a copy. The squared sine is a polynomial after the period is
+    It goes in pieces that stay in the cache, the higher rate too. All channels share their filters, so a few outputs
+    of a filter that follow each other are a small matrix times the samples that they see: one batch of matrix products
+    for a piece, whose inputs overlap in memory and need no copy. The squared sine is a polynomial after the period is
     taken off, which is less work than the sine.
     """
 

@@ -20,7 +20,7 @@ __all__ = [
     "REAL_POINTS",
     "UNIT_POINTS",
     "FastConvolution",
-    "Phases",
+    "Padded",
     "Scratch",
     "bilinear_algorithm",
     "direct_cost",
@@ -38,8 +38,6 @@ STEPS = (4, 7, 8, 9, 11, 13, 14)
 
 PIECE = 1 << 18
 """Numbers of an output that are computed at once: enough to hide the calls, few enough for the caches."""
-
-_leaky_relu = torch.ops.aten.leaky_relu.out
 
 
 def bilinear_algorithm(
@@ -98,62 +96,30 @@ def direct_cost(channels: int, taps: int) -> float:
     return 2 * channels * taps / 95 + 0.4
 
 
-class Phases:
-    """A signal (T, C) with zeros around it, split by the time modulo a step.
+class Padded:
+    """A signal (T, C) with zeros around it.
 
     Attributes:
-        data: (step, W, C); the sample t is `data[t % step, margin + t // step]`.
-        length: T.
+        rows: the signal.
+        margin: zeros on each side, samples.
     """
 
-    def __init__(self, length: int, channels: int, step: int, margin: int, like: Tensor, planar: bool = True) -> None:
-        """Make a silent one.
+    def __init__(self, data: Tensor, margin: int) -> None:
+        """Take the room (T + 2 * margin, C), whose content is unknown; the rows still are, afterwards."""
+        self._data, self.margin = data, margin
+        self.rows = data[margin : len(data) - margin]
+        self.clear_outside()
 
-        Args:
-            length: T.
-            channels: C.
-            step: number of phases.
-            margin: columns of zeros on each side.
-            like: a tensor with the device and type.
-            planar: each phase lies in one piece; otherwise samples lie in their order, and `rows` shows them.
-        """
-        self.length, self.step, self.margin = length, step, margin
-        self.columns = -(-length // step)
-        width = self.columns + 2 * margin
-        self.rows: Tensor | None = None
-        if planar:
-            self.data = like.new_zeros(step, width, channels)
-        else:
-            samples = like.new_zeros(width, step, channels)
-            self.data = samples.transpose(0, 1)
-            self.rows = samples.view(-1, channels)[margin * step : margin * step + length]
+    def clear_outside(self) -> None:
+        """Put the zeros back."""
+        self._data[: self.margin].zero_()
+        self._data[len(self._data) - self.margin :].zero_()
 
-    def put(self, rows: Tensor) -> None:
-        """Take the samples (T, C)."""
-        for mine, theirs in self._parts(rows):
-            mine.copy_(theirs)
-
-    def add_to(self, rows: Tensor) -> None:
-        """Add the samples to (T, C)."""
-        for mine, theirs in self._parts(rows):
-            theirs.add_(mine)
-
-    def clear_outside(self, columns: int) -> None:
-        """Put zeros back where there are no samples, up to some columns from them."""
-        first, end = self.margin, self.margin + self.columns
-        if columns:
-            self.data[:, first - columns : first].zero_()
-            self.data[:, end : end + columns].zero_()
-        self.data[self.length - self.step * (self.columns - 1) :, end - 1].zero_()
-
-    def _parts(self, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-        whole, rest = divmod(self.length, self.step)
-        mine = self.data[:, self.margin :]
-        shape = (whole, self.step, rows.shape[1])
-        parts = [(mine[:, :whole], rows[: whole * self.step].view(shape).transpose(0, 1))]
-        if rest:
-            parts.append((mine[:rest, whole], rows[whole * self.step :]))
-        return parts
+    def tiles(self, start: int, count: int, step: int, length: int, dilation: int) -> Tensor:
+        """Tiles (count, length, C), which may overlap: of tile u the samples `start + step * u + dilation * i`."""
+        channels = self._data.shape[1]
+        offset = self._data.storage_offset() + (self.margin + start) * channels
+        return self._data.as_strided((count, length, channels), (step * channels, dilation * channels, 1), offset)
 
 
 class Scratch:
@@ -175,7 +141,11 @@ class Scratch:
 class FastConvolution:
     """A convolution that keeps the length, its weight transformed.
 
-    It works on `Phases` of its own step; all convolutions between them must have the same.
+    The tile at column u has the outputs `step * u + dilation * i`, i < step. With no common factor of the two these are
+    all samples, each once, and the tiles lie in memory with fixed strides, whatever the dilation.
+
+    Attributes:
+        margin: zeros that it wants around what it reads and writes, samples.
     """
 
     def __init__(
@@ -209,13 +179,9 @@ class FastConvolution:
         ordered = weight.permute(2, 1, 0).reshape(taps, -1)  # (K, C * D)
         made = torch.mm(points, ordered.double()).to(weight)
         self.weight = made.view(-1, weight.shape[1], weight.shape[0])  # (R, C, D)
-        # Input and output i of the tile at column u are of phase (dilation * i) % step, at a column i * dilation / step
-        # further, whatever u: that is what makes one layout fit all dilations.
-        self.inputs = _runs([dilation * (i - taps // 2) for i in range(before.shape[1])], step)
-        self.outputs = _runs([dilation * i for i in range(step)], step)
-        self.spread = dilation * (step - 1) // step
-        reach = [abs(column) for _, _, column in self.inputs]
-        self.margin = max(*reach, self.spread) + self.spread + 1
+        self.reach = dilation * (taps // 2)
+        self.spread = dilation * (step - 1) // step  # columns before the first sample whose tiles have outputs in it
+        self.margin = dilation * (step - 1) + self.reach
 
     @staticmethod
     def step_for(channels: int, taps: int, dilations: tuple[int, ...]) -> int | None:
@@ -239,69 +205,38 @@ class FastConvolution:
         transforms = products * inputs / step + products
         return 2 * channels * products / step / 80 + 2 * transforms / 62 + 1.1
 
-    def __call__(
-        self, source: Phases, target: Phases, scratch: Scratch, *, slope: float = 1.0, add: bool = False
-    ) -> None:
+    def __call__(self, source: Padded, target: Padded, scratch: Scratch, *, add: bool = False) -> None:
         """Convolve.
 
         Args:
             source: (T, C).
             target: (T, D), overwritten; another one than `source`.
             scratch: room.
-            slope: of a leaky ReLU that the source goes through first; 1 leaves it.
             add: add to the target instead.
         """
-        columns = target.columns + self.spread
-        channels, width = source.data.shape[2], target.data.shape[2]
-        pieces = max(1, round(columns * self.step * max(channels, width) / PIECE))
+        columns = -(-len(source.rows) // self.step) + self.spread
+        pieces = max(1, round(columns * self.step * max(self.weight.shape[1:]) / PIECE))
         size = -(-columns // pieces)
         for first in range(0, columns, size):
-            self._piece(source, target, scratch, first - self.spread, min(size, columns - first), slope, add)
-        target.clear_outside(self.spread)
+            self._piece(source, target, scratch, first - self.spread, min(size, columns - first), add)
+        target.clear_outside()
 
-    def _piece(
-        self, source: Phases, target: Phases, scratch: Scratch, first: int, size: int, slope: float, add: bool
-    ) -> None:
+    def _piece(self, source: Padded, target: Padded, scratch: Scratch, first: int, count: int, add: bool) -> None:
         """The tiles of some columns."""
         products, inputs = self.before.shape
         channels, width = self.weight.shape[1:]
-        x = scratch.take(0, (inputs, size, channels), source.data)
-        done = 0
-        for count, phase, column in self.inputs:
-            start = source.margin + first + column
-            taken = source.data[phase : phase + (count - 1) * self.dilation + 1 : self.dilation, start : start + size]
-            if slope == 1.0:
-                x[done : done + count].copy_(taken)
-            else:
-                _leaky_relu(taken, slope, out=x[done : done + count])
-            done += count
-        points = scratch.take(1, (products, size * channels), x)
-        torch.mm(self.before, x.view(inputs, -1), out=points)
-        result = scratch.take(2, (products, size, width), x)
-        torch.bmm(points.view(products, size, channels), self.weight, out=result)
+        start = first * self.step
+        x = source.tiles(start - self.reach, count, self.step, inputs, self.dilation)
+        points = scratch.take(0, (count, products, channels), x)
+        torch.bmm(self.before.expand(count, -1, -1), x, out=points)
+        result = scratch.take(1, (products, count, width), x)
+        torch.bmm(points.transpose(0, 1), self.weight, out=result)
         if self.bias is not None:
             result[0].add_(self.bias)  # the first point is 1, which all outputs take as it is
-        y = scratch.take(0, (self.step, size, width), x)
+        y = scratch.take(0, (self.step, count, width), x)
         torch.mm(self.after, result.view(products, -1), out=y.view(self.step, -1))
-        done = 0
-        for count, phase, column in self.outputs:
-            start = target.margin + first + column
-            place = target.data[phase : phase + (count - 1) * self.dilation + 1 : self.dilation, start : start + size]
-            if add:
-                place.add_(y[done : done + count])
-            else:
-                place.copy_(y[done : done + count])
-            done += count
-
-
-def _runs(times: list[int], step: int) -> list[tuple[int, int, int]]:
-    """Times as (count, first phase, column) of runs that lie in one column."""
-    runs: list[tuple[int, int, int]] = []
-    for time in times:
-        column, phase = divmod(time, step)
-        if runs and runs[-1][2] == column:
-            count, start, _ = runs[-1]
-            runs[-1] = (count + 1, start, column)
+        place = target.tiles(start, count, self.step, self.step, self.dilation).transpose(0, 1)
+        if add:
+            place.add_(y)
         else:
-            runs.append((1, phase, column))
-    return runs
+            place.copy_(y)
