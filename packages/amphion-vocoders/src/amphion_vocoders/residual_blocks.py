@@ -205,13 +205,10 @@ class _FastBlock:
     """A block of fast convolutions."""
 
     def __init__(self, units: list[Unit], step: int) -> None:
+        smooth = any(not isinstance(before, float) for unit in units for before, _ in unit)
         # Periodic activations let rounding grow, so there it is not made more for speed.
-        points = (
-            UNIT_POINTS if any(not isinstance(before, float) for unit in units for before, _ in unit) else REAL_POINTS
-        )
-        self.units = [
-            [(_prepared(before), self._layer(layer, step, points)) for before, layer in unit] for unit in units
-        ]
+        points = UNIT_POINTS if smooth else REAL_POINTS
+        self.units = [[(_prepared(first), self._layer(layer, step, points)) for first, layer in unit] for unit in units]
         self.margin = max(layer.margin for unit in self.units for _, layer in unit)
         self.reach = _reach(units)
 
