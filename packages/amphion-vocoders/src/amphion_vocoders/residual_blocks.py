@@ -125,10 +125,12 @@ class _PreparedBlocks:
         mean = x.new_empty(x.shape[0], x.shape[2], x.shape[1])  # (B, T, C)
         batch, channels, length = x.shape
         least = 32 * self.reach  # what is done twice at the edges must stay little
-        parts = max(1, round(length / max(PART // channels, least)))
-        threads = math.ceil(torch.get_num_threads() / batch)
-        if length >= threads * least:  # shorter ones go as a whole, each operation split among the threads
-            parts = max(parts, threads)
+        size = max(PART // channels, least)
+        threads = torch.get_num_threads()
+        even = threads // math.gcd(threads, batch)  # parts in which every thread has as many
+        if length < even * least:  # so short an item goes as a whole; a single one has its operations split
+            even = 1
+        parts = even * max(1, round(length / (even * size)))
         edges = [length * number // parts for number in range(parts + 1)]
         jobs = [(number, start, stop) for number in range(batch) for start, stop in pairwise(edges)]
         on_threads(jobs, functools.partial(self._part, x, mean), _Room)
