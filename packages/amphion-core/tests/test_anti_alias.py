@@ -106,7 +106,9 @@ def make(kind, channels):
 
 
 @pytest.mark.parametrize("kind", ["snake", "snakebeta"])
-@pytest.mark.parametrize(("channels", "length"), [(3, 1), (8, 48), (8, 49), (24, 1001), (32, 5003), (64, 3), (96, 2050)])
+@pytest.mark.parametrize(
+    ("channels", "length"), [(3, 1), (8, 48), (8, 49), (24, 1001), (32, 5003), (64, 3), (96, 2050)]
+)
 def test_it_is_the_plain_activation(kind, channels, length):
     ours, plain = activated(make(kind, channels), torch.randn(length, channels))
     # float32; amplitudes go up to 1 / exp(-2.5)
