@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from amphion_core.modules import fast_convolution
 from amphion_core.modules.fast_convolution import (
+    CAREFUL_POINTS,
     REAL_POINTS,
-    UNIT_POINTS,
     FastConvolution,
     Padded,
     Scratch,
@@ -87,7 +87,7 @@ def test_nothing_is_left_outside_the_signal(length):
     assert around.count_nonzero() == target.rows.count_nonzero() == target.rows.numel()
 
 
-@pytest.mark.parametrize("real_points", [REAL_POINTS, UNIT_POINTS])
+@pytest.mark.parametrize("real_points", [REAL_POINTS, CAREFUL_POINTS])
 @pytest.mark.parametrize("outputs", [4, 7, 8, 13])
 @pytest.mark.parametrize("taps", [3, 5, 7, 11, 13])
 def test_algorithm_is_exact_and_saves_products(outputs, taps, real_points):
@@ -103,9 +103,9 @@ def test_rounding_is_near_that_of_the_direct_sums():
     x, weight, bias = make(64, 64, 11, 512)
     exact = direct(x.double(), weight.double(), bias.double(), 1)
     fast = (convolved(x, weight, bias, 1).rows - exact).square().mean().sqrt()
-    careful = (convolved(x, weight, bias, 1, real_points=UNIT_POINTS).rows - exact).square().mean().sqrt()
+    careful = (convolved(x, weight, bias, 1, real_points=CAREFUL_POINTS).rows - exact).square().mean().sqrt()
     plain = (direct(x, weight, bias, 1) - exact).square().mean().sqrt()
-    assert careful < 0.9 * fast < 4 * plain
+    assert careful < 0.95 * fast < 4 * plain
 
 
 def test_no_step_fits_dilations_of_all_factors():

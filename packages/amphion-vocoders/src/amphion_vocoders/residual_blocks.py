@@ -21,8 +21,8 @@ from torch.nn.utils import parametrize
 from amphion_core.modules.anti_alias import AntiAliasedActivation, FastActivation
 from amphion_core.modules.convolution import WeightNorm, same_padding, weight_norm
 from amphion_core.modules.fast_convolution import (
+    CAREFUL_POINTS,
     REAL_POINTS,
-    UNIT_POINTS,
     FastConvolution,
     Padded,
     Scratch,
@@ -209,7 +209,7 @@ class _FastBlock:
     def __init__(self, units: list[Unit], step: int) -> None:
         smooth = any(not isinstance(before, float) for unit in units for before, _ in unit)
         # Periodic activations let rounding grow, so there it is not made more for speed.
-        points = UNIT_POINTS if smooth else REAL_POINTS
+        points = CAREFUL_POINTS if smooth else REAL_POINTS
         self.units = [[(_prepared(first), self._layer(layer, step, points)) for first, layer in unit] for unit in units]
         self.margin = max(layer.margin for unit in self.units for _, layer in unit)
         self.reach = _reach(units)

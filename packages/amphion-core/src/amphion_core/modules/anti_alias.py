@@ -186,8 +186,12 @@ class FastActivation:
         low = start - reach[0]
         tiles = -(-(stop + reach[1] - low) // tile)
         high = low + tiles * tile  # samples of the higher rate are computed for times from low to high
-        seen = scratch.take(0, (high - low + sum(self.module.up_reach), channels), rows)
-        _put_clamped(rows, low - self.module.up_reach[0], seen)
+        first, last = low - self.module.up_reach[0], high + self.module.up_reach[1]
+        if first >= 0 and last <= length:
+            seen = rows[first:last]
+        else:
+            seen = scratch.take(0, (last - first, channels), rows)
+            _put_clamped(rows, first, seen)
         raised = scratch.take(1, (tiles, tile * ratio, channels), rows)
         torch.bmm(self.up.expand(tiles, -1, -1), _windows(seen, tiles, tile, self.up.shape[1]), out=raised)
         self._snake(raised.view(tiles, -1), scratch)
@@ -208,11 +212,11 @@ class FastActivation:
 
     def _snake(self, x: Tensor, scratch: Scratch) -> None:
         """Activate in place, (tiles, tile * ratio * C)."""
-        t, u, q = (scratch.take(number, tuple(x.shape), x) for number in (2, 3, 4))
-        torch.mul(x, self.frequency, out=t)
-        torch.round(t, out=u)
-        t.sub_(u)
-        torch.mul(t, t, out=u)
+        u, q = (scratch.take(number, tuple(x.shape), x) for number in (2, 3))  # no more than the caches hold
+        torch.mul(x, self.frequency, out=u)
+        torch.round(u, out=q)
+        u.sub_(q)
+        u.mul_(u)
         torch.add(self.others[0], u, alpha=self.first, out=q)
         for coefficient in self.others[1:]:
             torch.addcmul(coefficient, q, u, out=q)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "CAREFUL_POINTS",
     "REAL_POINTS",
-    "UNIT_POINTS",
     "FastConvolution",
     "Padded",
     "Scratch",
@@ -30,8 +30,8 @@ __all__ = [
 REAL_POINTS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 """Points off the unit circle save products."""
 
-UNIT_POINTS = REAL_POINTS[:2]
-"""Two products more of some twenty, and a quarter less rounding."""
+CAREFUL_POINTS = (1.0, -1.0, 2.0, -0.5)
+"""A product more of some twenty than with the six, and an eighth to a third less rounding, by the taps."""
 
 STEPS = (4, 7, 8, 9, 11, 13, 14)
 """Lengths of output tiles to choose from; a tile and its dilation must have no common factor."""
