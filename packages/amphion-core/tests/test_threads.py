@@ -1,6 +1,5 @@
 import os
 import threading
-import time
 
 import pytest
 
@@ -17,12 +16,14 @@ def threads(request):
     torch.set_num_threads(before)
 
 
-def names_of(jobs, seconds=0.0):
-    """Thread and room of each job."""
+def names_of(jobs, together=1):
+    """Thread and room of each job; the first `together` jobs wait until all of them have begun."""
     seen = {}
+    begun = threading.Barrier(together)
 
     def work(job, room):
-        time.sleep(seconds)
+        if job < together:
+            begun.wait(60)
         seen[job] = (threading.current_thread().name, id(room))
 
     on_threads(range(jobs), work, lambda: [])
@@ -37,7 +38,7 @@ def test_every_job_is_done_once_in_inference_mode(threads, jobs):
 
 
 def test_each_thread_keeps_one_room(threads):
-    seen = names_of(7, seconds=0.01)
+    seen = names_of(7, together=threads)
     assert len(set(seen)) == len({name for name, _ in seen}) == threads
 
 
