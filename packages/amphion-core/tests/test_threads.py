@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from amphion_core.modules.threads import on_threads  # noqa: E402
+from amphion_core.modules.threads import on_threads, one_thread  # noqa: E402
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -94,3 +94,12 @@ def test_a_forked_process_makes_threads_of_its_own():
         assert os.waitpid(child, 0)[1] == 0
     finally:
         torch.set_num_threads(before)
+
+
+def test_on_one_thread_the_others_wait_also_after_an_error(threads):
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == threads
+    with pytest.raises(KeyError), one_thread():
+        raise KeyError
+    assert torch.get_num_threads() == threads

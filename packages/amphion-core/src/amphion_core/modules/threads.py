@@ -6,17 +6,18 @@ Where many operations follow each other on the same samples, it is faster when a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
-__all__ = ["on_threads"]
+__all__ = ["on_threads", "one_thread"]
 
 JobT = TypeVar("JobT")
 RoomT = TypeVar("RoomT")
@@ -51,6 +52,17 @@ def on_threads(jobs: Sequence[JobT], work: Callable[[JobT, RoomT], None], make_r
         return
     for done in [_team(torch.get_num_threads()).submit(share) for _ in range(threads)]:
         done.result()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Operations that are not split among threads: sums of the same parts on every machine, one core for a worker."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @functools.cache

@@ -63,13 +63,15 @@ class Ge2eEmbedder:
 
     def embed(self, clips: Sequence[Wav]) -> NDArray[np.float32]:
         """See `Embedder.embed`."""
+        from amphion_core.modules.threads import one_thread
         from amphion_core.speech.ge2e import embed
 
         raised = []
         for clip in clips:
             level = float(np.sqrt(np.mean(clip.astype(np.float64) ** 2))) if clip.size else 0.0
             raised.append(clip * np.float32(_LEVEL / level) if 0 < level < _LEVEL else clip)
-        found = embed(self._model, raised)
+        with one_thread():  # the same sums on every machine
+            found = embed(self._model, raised)
         return np.stack([np.zeros(256, np.float32) if row is None else row for row in found])
 
 
