@@ -1,6 +1,7 @@
 """Models in folders: strict to load, offline, free of pickle."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -128,7 +129,8 @@ def test_without_a_network_a_hub_id_fails_at_the_first_try_and_says_what_to_do(o
     else:
         raise SystemExit("no error")
     """
-    environment = {"HF_HOME": str(tmp_path), **offline}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_") and not k.lower().endswith("_proxy")}
+    environment = {**kept, "HF_HOME": str(tmp_path), **offline}
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, env=environment, timeout=60)
 
 

@@ -54,7 +54,7 @@ class Die:
 
 
 class Write:
-    """Writes a file for each unit, after a while; remembers its process."""
+    """Writes a file for each unit, after a while."""
 
     def __init__(self, folder, seconds=0.0):
         self.folder, self.seconds = Path(folder), seconds
@@ -71,10 +71,18 @@ class Unmakeable:
         raise FileNotFoundError("no folder named there")
 
 
-class Identify:
-    """Gives the process that runs it."""
+class Meet:
+    """Gives the process that runs it, when as many processes as asked for have come; a minute at most."""
+
+    def __init__(self, folder, count):
+        self.folder, self.count = Path(folder), count
 
     def __call__(self, value):
+        (self.folder / f"met-{os.getpid()}").touch()
+        for _ in range(600):
+            if len(list(self.folder.glob("met-*"))) >= self.count:
+                break
+            time.sleep(0.1)
         return os.getpid()
 
 
