@@ -18,14 +18,14 @@ STAGES = [
         "transformers", "transcribe", "whisper", "nobody/nothing", "whisper.model=FOLDER; or take --transcribe given"
     ),
     stage("diarize", "diarise", "pyannote", "nobody/nothing", "pyannote.token=TOKEN, once with a network"),
-    stage("demucs", "separate", "demucs", "nothing", "where there is a network, or take"),
+    stage("demucs", "separate", "demucs", "nothing", "demucs.model=FOLDER, or take --separate none"),
 ]
 
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
     """An empty cache, and a hub that is a port of this machine where nobody listens."""
-    if find_spec("huggingface_hub"):  # demucs does without
+    if find_spec("huggingface_hub"):
         from huggingface_hub import constants
 
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")

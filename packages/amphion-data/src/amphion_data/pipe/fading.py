@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cut", "faded", "hann_rise"]
+__all__ = ["cut", "faded", "hann_rise", "stereo"]
 
 Wav = NDArray[np.float32]
 PieceT = TypeVar("PieceT")
@@ -18,6 +18,14 @@ PieceT = TypeVar("PieceT")
 def hann_rise(overlap: int) -> Wav:
     """(T,) weights of a piece that fades in by half a Hann window; those of the one that fades out are 1 minus them."""
     return (0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / max(1, overlap))).astype(np.float32)
+
+
+def stereo(block: Wav) -> Wav:
+    """Mono doubled; of more than two channels the mean."""
+    if block.shape[0] == 2:
+        return block
+    mono = block.mean(axis=0, dtype=np.float32)
+    return np.stack([mono, mono])
 
 
 def cut(blocks: Iterable[Wav], size: int, overlap: int) -> Iterator[Wav]:

@@ -1,9 +1,9 @@
-"""Parts that other packages bring: Demucs, pyannote, Whisper of transformers; each named where it is absent."""
+"""Parts that other packages bring: pyannote and Whisper of transformers; each named where it is absent."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from amphion_core.config import Config
-from amphion_core.download import cached, fetch, reachable, why_offline
+from amphion_core.download import cached, fetch, why_offline
 from amphion_core.extras import require
-from amphion_data.pipe.fading import cut, faded, hann_rise
-from amphion_data.pipe.gate import CleanGate
 from amphion_data.pipe.joining import join_windows, read_result, windows_of
 from amphion_data.pipe.spans import RATE, Diarisation, Span, Turn, intersect, joined, subtract
 from amphion_data.pipe.stages import Clip, Transcript
@@ -25,83 +23,16 @@ if TYPE_CHECKING:
     from amphion_data.pipe.sound import Sound
 
 __all__ = [
-    "Demucs",
     "Pyannote",
     "Whisper",
     "exclusive",
-    "make_demucs",
     "make_pyannote",
     "make_whisper",
 ]
 
 Wav = NDArray[np.float32]
 
-_DEMUCS_SERVER = "https://dl.fbaipublicfiles.com"
 _WHISPER_FILES = ["config.json", "*.json", "*.txt", "*.safetensors"]
-
-
-class DemucsOptions(Config):
-    """How Demucs is run.
-
-    Attributes:
-        model: name of a checkpoint.
-        overlap: s by which the pieces of 30 s are faded into one another.
-        clean: rating of the background from which a piece is left as it is, as for `uvr`; None separates everything.
-    """
-
-    model: str = "htdemucs"
-    overlap: float = Field(1.0, gt=0, lt=10)
-    clean: float | None = Field(None, ge=1, le=5)
-
-
-class Demucs:
-    """The stem `vocals`; pieces of 30 s are faded into one another, so memory does not grow."""
-
-    def __init__(self, options: DemucsOptions, device: str) -> None:
-        """Load the checkpoint.
-
-        Raises:
-            MissingExtraError: demucs is not installed.
-            FileNotFoundError: its weights are not here and can't be fetched.
-        """
-        loader = require("demucs.pretrained", "amphion-data[demucs]")
-        self._apply = require("demucs.apply", "amphion-data[demucs]").apply_model
-        try:
-            if not _any_demucs() and not reachable(_DEMUCS_SERVER):
-                raise OSError(f"none is in the cache of torch, and {_DEMUCS_SERVER} can't be reached")
-            self._model = loader.get_model(options.model).to(device).eval()
-        except Exception as error:  # of the network and of the store: no common class
-            raise FileNotFoundError(
-                f"no weights of demucs {options.model!r} here ({error}); fetch them where there is a network, or take "
-                "--separate none"
-            ) from None
-        self.sample_rate: int | None = int(self._model.samplerate)
-        self.options, self.device = options, device
-        self.gate = None if options.clean is None else CleanGate(options.clean, device)
-        self.identity = ", ".join([f"demucs {options.model}", *([self.gate.identity] if self.gate else [])])
-        self.clean_seconds = 0.0
-
-    def stream(self, blocks: Iterable[Wav]) -> Iterator[Wav]:
-        """See `Separator.stream`."""
-        assert self.sample_rate is not None
-        self.clean_seconds = 0.0
-        overlap = round(self.options.overlap * self.sample_rate)
-        pieces = cut(blocks, 30 * self.sample_rate, overlap)
-        yield from faded(pieces, lambda wavs: [self._voice(wav, overlap) for wav in wavs], hann_rise(overlap))
-
-    def _voice(self, wav: Wav, overlap: int) -> Wav:
-        import torch
-
-        assert self.sample_rate is not None
-        stereo = wav if wav.shape[0] == 2 else np.repeat(wav.mean(axis=0, keepdims=True), 2, axis=0)
-        if self.gate is not None and self.gate(stereo, self.sample_rate):
-            self.clean_seconds += (wav.shape[1] - overlap) / self.sample_rate
-            return stereo
-        with torch.inference_mode():
-            mixture = torch.from_numpy(np.ascontiguousarray(stereo))[None].to(self.device)
-            stems = self._apply(self._model, mixture, split=False, device=self.device)[0]
-        voice: Wav = stems[self._model.sources.index("vocals")].cpu().numpy()
-        return voice
 
 
 class PyannoteOptions(Config):
@@ -216,9 +147,11 @@ class Whisper:
     def _batch(self, wavs: Sequence[Wav]) -> list[Transcript | None]:
         import torch
 
+        from amphion_core.modules.threads import one_thread
+
         features = self._processor(list(wavs), sampling_rate=RATE, return_tensors="pt").input_features.to(self.device)
         found: list[Transcript | None] = []
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():  # the same sums on every machine
             languages, probabilities, silent = self._first_look(features)
             for row, language in enumerate(languages):
                 given = {"language": language} if self._languages else {}
@@ -256,18 +189,6 @@ class Whisper:
         names = list(self._languages)
         best = logits[:, [self._languages[name] for name in names]].softmax(dim=-1).max(dim=-1)
         return [names[int(k)].strip("<|>") for k in best.indices], [float(v) for v in best.values], silent
-
-
-def _any_demucs() -> bool:
-    """Whether torch's cache holds any checkpoint; which ones a name stands for is known to the library alone."""
-    import torch
-
-    return any((Path(torch.hub.get_dir()) / "checkpoints").glob("*.th"))
-
-
-def make_demucs(options: Mapping[str, Any], device: str) -> Demucs:
-    """The stage `separate-demucs`."""
-    return Demucs(DemucsOptions.parse(options, where="options of demucs"), device)
 
 
 def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:

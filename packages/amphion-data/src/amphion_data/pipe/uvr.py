@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from amphion_core.config import Config
-from amphion_data.pipe.fading import faded, hann_rise
+from amphion_data.pipe.fading import faded, hann_rise, stereo
 from amphion_data.pipe.gate import CleanGate
 
 __all__ = ["UvrOptions", "UvrSeparator", "make_uvr", "spectrum", "waveform"]
@@ -91,7 +91,7 @@ class UvrSeparator:
         """Tiles of 15 s, joined hard."""
         held, before = np.zeros((2, 0), np.float32), 0  # samples of the held ones that are only margin
         for block in blocks:
-            held = np.concatenate([held, _stereo(block)], axis=1)
+            held = np.concatenate([held, stereo(block)], axis=1)
             while held.shape[1] >= before + TILE + MARGIN:
                 yield self._tile(held[:, : before + TILE + MARGIN], before, TILE)
                 held, before = held[:, before + TILE - MARGIN :], MARGIN
@@ -121,7 +121,7 @@ class UvrSeparator:
         """Windows every `step` samples, zeros around the recording, and how many samples of it their inside holds."""
         held = np.zeros((2, TRIM), np.float32)
         for block in blocks:
-            held = np.concatenate([held, _stereo(block)], axis=1)
+            held = np.concatenate([held, stereo(block)], axis=1)
             while held.shape[1] > WINDOW:  # one sample more says that it is not the last
                 yield held[:, :WINDOW], STEP
                 held = held[:, step:]
@@ -203,14 +203,6 @@ def waveform(values: Wav) -> Wav:
 
 def _hann() -> NDArray[np.float64]:
     return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT))
-
-
-def _stereo(block: Wav) -> Wav:
-    """Mono doubled; of more than two channels the mean."""
-    if block.shape[0] == 2:
-        return block
-    mono = block.mean(axis=0, dtype=np.float32)
-    return np.stack([mono, mono])
 
 
 def make_uvr(options: Mapping[str, Any], device: str) -> UvrSeparator:
