@@ -224,10 +224,10 @@ class FsspecStore(Store):
 
     def create(self, name: str, data: bytes) -> bool:
         """See `Store.create`: the last of two writers at one moment wins, so the content is read again."""
+        self._files.invalidate_cache()  # of listings, in which others' files may be missing
         if self._files.exists(self._place(name)):
             return False
         self.write(name, data)
-        self._files.invalidate_cache()
         return self.read(name) == data
 
     def put(self, local: Path, name: str) -> None:
