@@ -5,7 +5,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus, find_corpus, known_corpora, scan
 from amphion_data.parts import iter_rows
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 

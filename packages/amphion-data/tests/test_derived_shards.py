@@ -10,7 +10,7 @@ from amphion_core.testing.kill import run_killed_at
 from amphion_data.checking import check_folder
 from amphion_data.filtering import filter_shards
 from amphion_data.merging import merge
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.repacking import repack
 from amphion_data.settings import PrepareSettings
 

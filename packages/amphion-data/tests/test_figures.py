@@ -8,7 +8,7 @@ import pytest
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus, find_corpus, known_corpora
 from amphion_data.figures import Difference, Figures, Tally, compare_counts, compare_sound
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from amphion_core.locking import LockedError, file_lock
 from amphion_core.testing.files import digests
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 KILLS = 24
 SETTINGS = PrepareSettings(valid=4, test=4, per_shard=3, sample_rate=8000, trim=True)
 CHILD = """
 import sys, pathlib, amphion_core.audio, soundfile, soxr
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 print("ready", flush=True)
 source, out, settings, workers = sys.argv[1:]

@@ -8,7 +8,7 @@ import soundfile
 from amphion_core.data import ShardSet
 from amphion_core.testing.files import digests
 from amphion_data.parts import iter_rows
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 from amphion_data.splits import split_fraction
 

@@ -14,7 +14,7 @@ from amphion_core.data import Record, write_shards
 from amphion_core.data.index import Index, index_path, probe
 from amphion_data.checking import check_folder
 from amphion_data.extracting import extract
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 

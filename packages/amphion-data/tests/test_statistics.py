@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from amphion_data.parts import open_parts
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 from amphion_data.statistics import Histogram, count_folder, report_text
 

@@ -22,8 +22,8 @@ from .manifest_filter import filter_manifest as filter_manifest
 from .merging import merge as merge
 from .parts import iter_rows as iter_rows
 from .parts import open_parts as open_parts
-from .prepare import PrepareReport as PrepareReport
-from .prepare import prepare as prepare
+from .preparing import PrepareReport as PrepareReport
+from .preparing import prepare as prepare
 from .repacking import repack as repack
 from .sampling import sample as sample
 from .settings import PrepareSettings as PrepareSettings

@@ -75,7 +75,7 @@ def prepare(
 
       amphion-data prepare libritts /shared/LibriTTS /shared/data/libritts --engine ray --address auto
     """
-    from amphion_data.prepare import prepare as run_prepare
+    from amphion_data.preparing import prepare as run_prepare
     from amphion_data.settings import PrepareSettings
 
     settings = PrepareSettings.parse(

@@ -37,7 +37,7 @@ def shard(
 
       amphion-data shard manifest.jsonl data/all --sample-rate 24000 --mono --format opus
     """
-    from amphion_data.prepare import prepare
+    from amphion_data.preparing import prepare
     from amphion_data.settings import PrepareSettings
 
     settings: dict[str, Any] = {

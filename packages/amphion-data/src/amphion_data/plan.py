@@ -61,7 +61,7 @@ def plan_preparation(
         corpus: name as `amphion-data corpora` lists it, or a corpus of one's own.
         source: its folder, or a table in it.
         settings: what to do.
-        split_list: see `amphion_data.prepare.prepare`.
+        split_list: see `amphion_data.prepare`.
 
     Raises:
         FileNotFoundError: the folder is not what the corpus needs.

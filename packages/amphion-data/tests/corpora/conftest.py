@@ -8,7 +8,7 @@ import soundfile
 
 from amphion_data.corpus import find_corpus
 from amphion_data.parts import iter_rows
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 _WITHOUT_FIGURES = {"version 2", "ground_truth"}  # parts of KiSing and SVCC 2023

@@ -12,7 +12,7 @@ from steps import Dies
 
 from amphion_core.testing.files import digests
 from amphion_data.engines import InProcessEngine, make_engine, spread_over
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 SETTINGS = PrepareSettings(valid=4, test=4, per_shard=3, sample_rate=8000)

@@ -16,7 +16,7 @@ from amphion_core.data import ShardSet
 from amphion_core.testing.files import digests
 from amphion_data.engines import ProcessPoolEngine, RayEngine, make_engine, open_store
 from amphion_data.pipe import PipeSettings, run_pipe
-from amphion_data.prepare import prepare
+from amphion_data.preparing import prepare
 from amphion_data.settings import PrepareSettings
 
 CHEAP = {"vad": "energy", "diarise": "none", "score": "none", "embed": "spectral", "format": "flac", "unit": 30.0}
