@@ -30,8 +30,16 @@ def cached(repository: str, *, revision: str | None = None, patterns: list[str] 
     return folder if all((folder / name).is_file() for name in plain) else None
 
 
-def fetch(repository: str, *, revision: str | None = None, patterns: list[str] | None = None) -> Path:
+def fetch(
+    repository: str, *, revision: str | None = None, patterns: list[str] | None = None, token: str | None = None
+) -> Path:
     """Download a hub repository, or find it in the cache; without network it fails within two seconds.
+
+    Args:
+        repository: hub id.
+        revision: branch, tag or commit.
+        patterns: files that are needed, as for `cached`.
+        token: of the hub, for what is gated; None for that of who is logged in.
 
     Raises:
         FileNotFoundError: it is not in the cache and can't be fetched.
@@ -48,7 +56,7 @@ def fetch(repository: str, *, revision: str | None = None, patterns: list[str] |
             "download it on a machine with a network and give the folder"
         )
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, token=token))
     except Exception as error:
         raise FileNotFoundError(f"could not fetch {repository!r} from the hub: {error}") from error
 
