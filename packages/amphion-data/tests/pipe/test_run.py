@@ -51,6 +51,13 @@ def test_segments_come_out_with_their_places_and_all_is_counted(recordings, tmp_
     assert (tmp_path / "out" / "report.json").is_file() and (tmp_path / "out" / "drops.jsonl").read_text() == ""
 
 
+def test_a_token_is_no_setting_of_the_output_and_written_nowhere(recordings, tmp_path, cheap):
+    for token in ("hf_first", "hf_second"):  # with another one the run goes on
+        run_pipe(recordings, tmp_path / "out", cheap(language="en", options={"pyannote": {"token": token}}))
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b'"pyannote"' in written and b"hf_first" not in written and b"hf_second" not in written
+
+
 def test_the_readers_of_emilia_read_it(recordings, tmp_path, cheap):
     from amphion_data.corpora.emilia import iter_emilia
 

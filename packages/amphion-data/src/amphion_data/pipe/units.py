@@ -25,6 +25,9 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".flv", ".m
 _OF_ROWS = frozenset({"transcribe", "score", "format", "language"})
 """Settings that no segment depends on."""
 
+_SECRET = frozenset({"token"})
+"""Options that no byte depends on and that may not be written beside the output."""
+
 _BYTES_A_SECOND = 16_000  # of a file whose length is not known before it is decoded
 
 
@@ -112,6 +115,9 @@ def fingerprint(settings: PipeSettings, *, segments: bool = False) -> str:
     versions = {"amphion-core": core, "amphion-data": __version__}
     versions |= {"libsndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
     asked = settings.updated(embed=choose_embedder(settings.embed)).to_dict()
+    asked["options"] = {
+        name: {key: value for key, value in own.items() if key not in _SECRET} for name, own in asked["options"].items()
+    }
     if segments:
         stages = {asked[kind] for kind in ("separate", "vad", "diarise", "embed")}
         asked["options"] = {name: own for name, own in asked["options"].items() if name in stages}
