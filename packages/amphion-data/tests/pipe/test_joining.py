@@ -34,7 +34,7 @@ class Annotation:
 
 @dataclass
 class Output:
-    """What version 4 returns."""
+    """What the library returns."""
 
     speaker_diarization: Annotation
     speaker_embeddings: np.ndarray | None
@@ -54,7 +54,7 @@ VOICES = np.eye(4)[:, :3] + 0.05
 """Four people; the last one's voice is like nobody's, all the same small number."""
 
 
-def library(truth, version, voices=VOICES, seed=0):
+def library(truth, vectors_too=True, voices=VOICES, seed=0):
     """A stand-in for pyannote.audio: it hears the truth, gives its labels in an order of its own in each window, and
     lets turns end after the audio."""
     generator = np.random.default_rng(seed)
@@ -68,9 +68,7 @@ def library(truth, version, voices=VOICES, seed=0):
         found = Annotation([(max(0.0, a), b, names[who]) for a, b, who in inside])
         held = {names[who]: who for who in people}
         vectors = np.array([voices[held[label]] + generator.normal(0, 0.02, 3) for label in found.labels()])
-        if version == 4:
-            return Output(found, vectors)
-        return (found, vectors) if version == 3 else found
+        return Output(found, vectors) if vectors_too else found
 
     return hear
 
@@ -81,8 +79,8 @@ def talk(seconds, people, turn=7.0, start=0.0):
     return [(start + turn * k, start + turn * (k + 1) - 1.0, people[k % len(people)]) for k in range(count)]
 
 
-def found(truth, seconds, version, **options):
-    stage = Pyannote(PyannoteOptions(window=120, overlap=30, **options), library(truth, version), "test")
+def found(truth, seconds, **options):
+    stage = Pyannote(PyannoteOptions(window=120, overlap=30, **options), library(truth), "test")
     return stage.diarise(Sound(seconds), [])
 
 
@@ -101,52 +99,51 @@ def test_windows_share_what_was_asked_and_are_of_one_size():
     assert windows_of(250, 100, 10) == [(0, 100), (90, 190), (150, 250)]
 
 
-@pytest.mark.parametrize("version", [3, 4, None])
-def test_two_windows_with_permuted_labels_come_out_as_the_same_speakers(version):
-    """With the vectors of versions 3 and 4, and without any by what is said in the stretch that windows share."""
+@pytest.mark.parametrize("vectors_too", [True, False])
+def test_two_windows_with_permuted_labels_come_out_as_the_same_speakers(vectors_too):
+    """With vectors, and without any by what is said in the stretch that windows share."""
     truth = talk(200, [0, 1, 2])
     for seed in range(5):
-        stage = Pyannote(PyannoteOptions(window=120, overlap=30), library(truth, version, seed=seed), "test")
+        stage = Pyannote(PyannoteOptions(window=120, overlap=30), library(truth, vectors_too, seed=seed), "test")
         people = who(stage.diarise(Sound(200), []), truth)
         assert sorted(people.values(), key=min) == [{0}, {1}, {2}]
 
 
 def test_who_comes_later_is_somebody_new_and_who_returns_is_known():
     truth = [*talk(150, [0, 1]), *talk(320, [2], start=160.0), *talk(500, [1, 0], start=330.0)]
-    people = who(found(truth, 500, 4), truth)
+    people = who(found(truth, 500), truth)
     assert sorted(people.values(), key=min) == [{0}, {1}, {2}]
 
 
 def test_a_voice_far_from_all_is_not_forced_onto_anybody():
     truth = [*talk(110, [0, 1]), *talk(300, [2, 1], start=126.0)]  # one goes, another comes
-    assert sorted(who(found(truth, 300, 3), truth).values(), key=min) == [{0}, {1}, {2}]
+    assert sorted(who(found(truth, 300), truth).values(), key=min) == [{0}, {1}, {2}]
 
 
 def test_turns_are_whole_at_the_borders_of_windows_and_cropped_at_the_end():
     truth = [(0.0, 60.0, 0), (61.0, 140.0, 1), (141.0, 205.0, 0)]
-    turns, overlaps = found(truth, 200, 4)
+    turns, overlaps = found(truth, 200)
     assert not overlaps and [turn.speaker for turn in turns] == [0, 1, 0]
     assert [(turn.start / RATE, turn.end / RATE) for turn in turns] == [(0, 60), (61, 140), (141, 200)]
 
 
 def test_people_who_speak_at_once_are_overlap_in_every_window():
     truth = [(0.0, 100.0, 0), (90.0, 190.0, 1)]
-    turns, overlaps = found(truth, 190, 3)
+    turns, overlaps = found(truth, 190)
     assert overlaps == [Span(90 * RATE, 100 * RATE)]
     assert total(turns) == 180 * RATE
 
 
-@pytest.mark.parametrize("version", [3, 4])
-def test_speakers_without_a_vector_are_told_by_what_they_say_at_the_same_time(version):
+def test_speakers_without_a_vector_are_told_by_what_they_say_at_the_same_time():
     lost = VOICES.copy()
     lost[1] = np.nan  # as the library gives for who says too little
     truth = talk(200, [0, 1, 2])
-    stage = Pyannote(PyannoteOptions(window=120, overlap=30), library(truth, version, voices=lost), "test")
+    stage = Pyannote(PyannoteOptions(window=120, overlap=30), library(truth, voices=lost), "test")
     assert sorted(who(stage.diarise(Sound(200), []), truth).values(), key=min) == [{0}, {1}, {2}]
 
 
 def test_a_recording_without_turns_has_none():
-    assert found([], 300, 4) == ([], [])
+    assert found([], 300) == ([], [])
 
 
 def test_windows_that_share_more_than_half_are_refused():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,9 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from amphion_core.config import Config
-from amphion_core.download import cached, fetch, why_offline
-from amphion_core.extras import require
+from amphion_core.download import fetch
+from amphion_core.extras import MissingExtraError, require
 from amphion_data.pipe.joining import join_windows, read_result, windows_of
+from amphion_data.pipe.pyannote_files import find_pipeline
 from amphion_data.pipe.spans import RATE, Diarisation, Span, Turn, intersect, joined, subtract
 from amphion_data.pipe.stages import Clip, Transcript
 
@@ -30,8 +35,11 @@ __all__ = [
     "make_whisper",
 ]
 
+log = logging.getLogger(__name__)
+
 Wav = NDArray[np.float32]
 
+_PYANNOTE_EXTRA = "amphion-data[diarize]"
 _WHISPER_FILES = ["config.json", "*.json", "*.txt", "*.safetensors"]
 
 
@@ -39,8 +47,8 @@ class PyannoteOptions(Config):
     """How pyannote.audio is run.
 
     Attributes:
-        model: hub id or folder.
-        token: of the hub, since the models are gated.
+        model: hub id, folder, or `config.yaml` of a pipeline.
+        token: of the hub, since the models are gated; for what is not in its cache.
         window: s that it hears at a time.
         overlap: s that two windows share.
         same: cosine distance up to which labels of two windows are one person; 0.25 is what the release's own bound on
@@ -61,7 +69,7 @@ class PyannoteOptions(Config):
 
 
 class Pyannote:
-    """pyannote.audio 3 and 4; turns made exclusive, where several speak noted as overlap.
+    """pyannote.audio 4; turns made exclusive, where several speak noted as overlap.
 
     It hears windows of 20 minutes, so its memory does not grow with the length of a recording.
 
@@ -76,6 +84,8 @@ class Pyannote:
 
     def diarise(self, sound: Sound, speech: Sequence[Span]) -> Diarisation:
         """See `Diariser.diarise`."""
+        if sound.length == 0:  # the library refuses it
+            return Diarisation([], [])
         size, overlap = round(self.options.window * RATE), round(self.options.overlap * RATE)
         spans = windows_of(sound.length, size, overlap)
         heard = (read_result(self.hear(sound.read_low(span)), span) for span in spans)
@@ -195,46 +205,60 @@ def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:
     """The stage `diarise-pyannote`.
 
     Raises:
-        MissingExtraError: pyannote.audio is not installed.
+        MissingExtraError: pyannote.audio is not installed, or an older one.
         FileNotFoundError: the models are not here and can't be fetched.
+        ValueError: the library can't make this pipeline.
     """
     asked = PyannoteOptions.parse(options, where="options of pyannote")
-    if find_spec("pyannote") is None:
-        require("pyannote", "amphion-data[diarize]")
-    if not _pyannote_here(asked.model) and (why := why_offline()):
-        raise _no_pyannote(asked.model, f" (not in the hub's cache, and {why})")
-    library = require("pyannote.audio", "amphion-data[diarize]")
-    major = int(str(library.__version__).partition(".")[0])
-    argument = {"token" if major >= 4 else "use_auth_token": asked.token}
     try:
-        pipeline = library.Pipeline.from_pretrained(asked.model, **argument)
-    except Exception as error:  # of the hub, of the network: no common class
-        raise _no_pyannote(asked.model, f" ({error})") from None
-    if pipeline is None:
-        raise _no_pyannote(asked.model, "")
-    import torch
+        version = metadata.version("pyannote.audio")
+    except metadata.PackageNotFoundError:
+        version = require("pyannote.audio", _PYANNOTE_EXTRA).__version__
+    if int(version.partition(".")[0]) < 4:  # with the versions of torchaudio that core takes it can't be imported
+        raise MissingExtraError(f"this needs pyannote.audio 4, not {version}: pip install '{_PYANNOTE_EXTRA}'")
+    files = find_pipeline(asked.model, asked.token)  # before the import, which takes ten seconds
+    with _quiet():
+        library = require("pyannote.audio", _PYANNOTE_EXTRA)
+        # It would tell its makers of every start and the length of every recording.
+        require("pyannote.audio.telemetry", _PYANNOTE_EXTRA).set_telemetry_metrics(False)
+        import torch
 
-    pipeline = pipeline.to(torch.device(device))
-    more = {} if major >= 4 else {"return_embeddings": True}  # version 4 gives them with its result
+        params = files.config["pipeline"]["params"]
+        if "plda" not in params:
+            params["plda"] = _no_plda()
+        try:
+            pipeline = library.Pipeline.from_pretrained(files.config).to(torch.device(device))
+        except Exception as error:  # of files and of classes: no common one
+            raise ValueError(f"pyannote.audio {version} can't read {asked.model}: {error}") from error
 
     def hear(wav: Wav) -> Any:
-        return pipeline({"waveform": torch.from_numpy(wav)[None], "sample_rate": RATE}, **more)
+        with _quiet():
+            return pipeline({"waveform": torch.from_numpy(wav)[None], "sample_rate": RATE})
 
-    return Pyannote(asked, hear, f"pyannote {library.__version__} {asked.model}")
-
-
-def _pyannote_here(model: str) -> bool:
-    """Whether a model is a file or folder, or in the hub's cache, or in the one of pyannote.audio 3."""
-    own = Path(os.environ.get("PYANNOTE_CACHE", "~/.cache/torch/pyannote")).expanduser()
-    kept = (own / f"models--{model.replace('/', '--')}").is_dir()
-    return Path(model).exists() or kept or cached(model) is not None
+    return Pyannote(asked, hear, f"pyannote {version} {files.identity}")
 
 
-def _no_pyannote(model: str, why: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"{model} is not here{why}; it is gated: accept its terms on the hub, log in or pass --option "
-        "pyannote.token=TOKEN, once with a network; or take --diarise offline"
-    )
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings: of a decoder of files, which is not used, of speakers without a vector, who are expected.
+
+    What the library prints, as its grouping does, is logged: the output of a command is for results.
+    """
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        warnings.simplefilter("ignore")
+        yield
+    if text := printed.getvalue().strip():
+        log.debug("pyannote.audio: %s", text)
+
+
+def _no_plda() -> Any:
+    """One that does nothing, for groupings without any: the library makes one always, of another gated repository."""
+    files = [io.BytesIO(), io.BytesIO()]
+    np.savez(files[0], mean1=np.zeros(1), mean2=np.zeros(1), lda=np.eye(1))
+    np.savez(files[1], mu=np.zeros(1), tr=np.eye(1), psi=np.ones(1))
+    for file in files:
+        file.seek(0)
+    return require("pyannote.audio.core.plda", _PYANNOTE_EXTRA).PLDA(*files)
 
 
 def make_whisper(options: Mapping[str, Any], device: str) -> Whisper:

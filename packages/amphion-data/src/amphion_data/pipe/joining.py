@@ -57,15 +57,13 @@ def windows_of(length: int, size: int, overlap: int) -> list[Span]:
 
 
 def read_result(found: Any, span: Span) -> Heard:
-    """What pyannote.audio 3 or 4 gave for a window; turns are cropped to it.
+    """What pyannote.audio gave for a window; turns are cropped to it.
 
     Args:
-        found: an annotation, one with an array of vectors (3), or an object that holds both (4).
+        found: an object that holds an annotation and an array of vectors, or an annotation (`legacy` pipelines).
         span: of the window.
     """
-    annotation, vectors = found if isinstance(found, tuple) else (found, None)
-    if hasattr(found, "speaker_diarization"):
-        annotation, vectors = found.speaker_diarization, getattr(found, "speaker_embeddings", None)
+    annotation, vectors = getattr(found, "speaker_diarization", found), getattr(found, "speaker_embeddings", None)
     turns = []
     for segment, _, label in annotation.itertracks(yield_label=True):
         start = max(span.start, span.start + round(segment.start * RATE))
