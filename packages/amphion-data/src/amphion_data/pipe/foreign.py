@@ -223,6 +223,8 @@ def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:
         require("pyannote.audio.telemetry", _PYANNOTE_EXTRA).set_telemetry_metrics(False)
         import torch
 
+        from amphion_core.modules.threads import one_thread
+
         params = files.config["pipeline"]["params"]
         if "plda" not in params:
             params["plda"] = _no_plda()
@@ -232,7 +234,7 @@ def make_pyannote(options: Mapping[str, Any], device: str) -> Pyannote:
             raise ValueError(f"pyannote.audio {version} can't read {asked.model}: {error}") from error
 
     def hear(wav: Wav) -> Any:
-        with _quiet():
+        with _quiet(), one_thread():  # the same sums on every machine
             return pipeline({"waveform": torch.from_numpy(wav)[None], "sample_rate": RATE})
 
     return Pyannote(asked, hear, f"pyannote {version} {files.identity}")
