@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from amphion_core.interfaces import load_vocoder
 from amphion_core.testing.golden import Case
 from amphion_vocoders import HiFiGAN
 from amphion_vocoders.checkpoints import (
+    checkpoint_files,
     convert_checkpoint,
     family_of,
     find_checkpoint,
@@ -99,6 +101,26 @@ def test_files_put_into_the_cache_are_found_by_name(released, tmp_path, monkeypa
     target.parent.mkdir(parents=True)
     released.rename(target)
     assert isinstance(load_vocoder("hifigan-lj-v1"), HiFiGAN)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in known_checkpoints().items() if entry.hub])
+def test_what_was_downloaded_from_the_hub_is_found_without_a_network(name, tmp_path):
+    entry = known_checkpoints()[name]
+    own = tmp_path / "hub" / f"models--{entry.hub.replace('/', '--')}"
+    folder = own / "snapshots" / ("0" * 40)
+    weights = folder / entry.weights
+    if not weights.suffix:  # a folder of some file
+        weights = weights / "model.safetensors"
+    for place in (weights, *([folder / entry.settings] if entry.settings else [])):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    (own / "refs").mkdir()
+    (own / "refs" / "main").write_text("0" * 40)
+    found = checkpoint_files(name)
+    assert found == (folder / entry.weights, folder / entry.settings if entry.settings else None)
+    shutil.rmtree(folder)
+    with pytest.raises(FileNotFoundError, match="By hand: download"):
+        checkpoint_files(name)
 
 
 def test_files_of_another_code_base_are_loaded_from_where_they_lie(released):

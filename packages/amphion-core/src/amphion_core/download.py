@@ -18,7 +18,8 @@ def cached(repository: str, *, revision: str | None = None, patterns: list[str] 
     Args:
         repository: hub id.
         revision: branch, tag or commit.
-        patterns: files that are needed; None for whatever was downloaded. Names without wildcards must be there.
+        patterns: files that are needed; None for whatever was downloaded. Names without wildcards, of files or folders,
+            must be there.
     """
     from huggingface_hub import snapshot_download
 
@@ -27,7 +28,7 @@ def cached(repository: str, *, revision: str | None = None, patterns: list[str] 
     except Exception:  # the client has a dozen errors for what is not there
         return None
     plain = [name for name in patterns or () if not set(name) & set("*?[")]
-    return folder if all((folder / name).is_file() for name in plain) else None
+    return folder if all((folder / name).exists() for name in plain) else None
 
 
 def fetch(
