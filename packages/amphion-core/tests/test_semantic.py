@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,24 @@ def test_absent_hub_network_is_reported_at_the_first_try(monkeypatch: pytest.Mon
     with pytest.raises(FileNotFoundError, match=r"facebook/hubert-large-ll60k.*can't be reached"):
         SemanticEncoder.from_pretrained("hubert-large")
     assert len(tries) == 1
+
+
+def test_network_in_the_cache_of_the_hub_needs_no_network_and_no_preprocessor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folders: dict[str, Path], wav: torch.Tensor
+) -> None:
+    """As that of ContentVec on the hub, which has no preprocessor_config.json."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    own = tmp_path / "models--somebody--network"
+    shutil.copytree(folders["hubert-large"], own / "snapshots" / "0123")
+    (own / "snapshots" / "0123" / "preprocessor_config.json").unlink(missing_ok=True)
+    (own / "refs").mkdir()
+    (own / "refs" / "main").write_text("0123")
+    with pytest.raises(FileNotFoundError, match="HF_HUB_OFFLINE"):
+        SemanticEncoder.from_pretrained("somebody/other")
+    assert SemanticEncoder.from_pretrained("somebody/network")(wav)[0].isfinite().all()
 
 
 def test_unknown_name_is_answered_with_the_presets() -> None:

@@ -34,7 +34,8 @@ _CLASSES = {
     "wav2vec2-bert": "Wav2Vec2BertModel",
     "whisper": "WhisperModel",
 }
-_FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin"]
+_FILES = ["config.json", "preprocessor_config*.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin"]
+"""All but the first may be absent: what has no wildcard has to be in the cache."""
 
 
 class SemanticConfig(Config):
