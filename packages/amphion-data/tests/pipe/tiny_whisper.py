@@ -1,8 +1,11 @@
 """A Whisper of a few thousand random weights, with a tokenizer of bytes: it hears nonsense, through all the code."""
 
 
-def tiny_whisper(folder, languages=("en", "de", "zh")):
-    """Write the checkpoint as transformers does; returns the folder. Without languages it is one for English alone."""
+def tiny_whisper(folder, languages=("en", "de", "zh"), lively=False):
+    """Write the checkpoint as transformers does; returns the folder. Without languages it is one for English alone.
+
+    A lively one writes what, in which language and how much of it as what it hears has it.
+    """
     import torch
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
@@ -32,6 +35,8 @@ def tiny_whisper(folder, languages=("en", "de", "zh")):
     with torch.no_grad():  # letters come, the end never does, whatever it hears
         model.model.decoder.layer_norm.bias.fill_(1.0)
         model.model.decoder.embed_tokens.weight[number[end] :] -= 0.5
+        if lively:
+            _enliven(model.model, number[end], [number[f"<|{language}|>"] for language in languages])
     several = {
         "is_multilingual": bool(languages),
         "lang_to_id": {f"<|{language}|>": number[f"<|{language}|>"] for language in languages},
@@ -52,3 +57,21 @@ def tiny_whisper(folder, languages=("en", "de", "zh")):
     )
     WhisperProcessor(WhisperFeatureExtractor(), tokenizer).save_pretrained(folder)
     return folder
+
+
+def _enliven(model, end, languages):
+    """Larger weights from the sound to the letters; the end comes about as often as they do."""
+    import torch
+
+    torch.manual_seed(0)
+    encoder, decoder = model.encoder.layers[0], model.decoder.layers[0]
+    for convolution in (model.encoder.conv1, model.encoder.conv2):
+        convolution.weight.normal_(0, 0.5)
+    for part in (encoder.fc2, encoder.self_attn.out_proj, decoder.encoder_attn.out_proj, decoder.encoder_attn.v_proj):
+        part.weight.normal_(0, 1)
+    model.decoder.embed_positions.weight.normal_(0, 1)
+    tokens = model.decoder.embed_tokens.weight
+    tokens[:end].normal_(0, 0.3)
+    tokens[end] += 0.78
+    for language in languages:
+        tokens[language].normal_(0, 0.5)

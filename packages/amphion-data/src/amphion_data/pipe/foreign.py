@@ -160,30 +160,28 @@ class Whisper:
         from amphion_core.modules.threads import one_thread
 
         features = self._processor(list(wavs), sampling_rate=RATE, return_tensors="pt").input_features.to(self.device)
-        found: list[Transcript | None] = []
         with torch.inference_mode(), one_thread():  # the same sums on every machine
             languages, probabilities, silent = self._first_look(features)
-            for row, language in enumerate(languages):
-                given = {"language": language} if self._languages else {}
-                out = self._model.generate(
-                    features[row : row + 1],
-                    num_beams=self.options.beam,
-                    return_dict_in_generate=True,
-                    output_scores=True,
-                    **given,
-                )
-                text = self._processor.batch_decode(out.sequences, skip_special_tokens=True)[0]
-                heard = Transcript(text, language, probabilities[row], self._logprob(out), silent[row])
-                found.append(heard if text.strip() else None)
-        return found
+            out = self._model.generate(
+                features,
+                num_beams=self.options.beam,
+                return_dict_in_generate=True,
+                output_scores=True,
+                **({"language": languages} if self._languages else {}),
+            )
+            texts = self._processor.batch_decode(out.sequences, skip_special_tokens=True)
+            heard = map(Transcript, texts, languages, probabilities, self._logprobs(out), silent)
+            return [found if found.text.strip() else None for found in heard]
 
-    def _logprob(self, out: Any) -> float:
-        """Mean over the tokens; a search in beams has it, a greedy one is asked for each token."""
+    def _logprobs(self, out: Any) -> list[float]:
+        """Means over the tokens of each; a search in beams has them, a greedy one is asked for each token."""
         scores = getattr(out, "sequences_scores", None)
         if scores is not None:
-            return float(scores[0])
-        values = self._model.compute_transition_scores(out.sequences, out.scores, normalize_logits=True)[0]
-        return float(values[values.isfinite()].mean())
+            return [float(score) for score in scores]
+        values = self._model.compute_transition_scores(out.sequences, out.scores, normalize_logits=True)
+        ended = out.sequences[:, -values.shape[1] :] == self._model.config.eos_token_id
+        own = ended.cumsum(1) - ended.int() == 0  # up to the first end; the longest of the batch goes on
+        return [float(row[kept & row.isfinite()].mean()) for row, kept in zip(values, own, strict=True)]
 
     def _first_look(self, features: Any) -> tuple[list[str], list[float | None], list[float | None]]:
         """Language, its probability, and that of nobody speaking, of each segment, from the first step."""

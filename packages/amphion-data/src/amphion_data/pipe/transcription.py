@@ -6,19 +6,27 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from amphion_core.config import Config
 from amphion_core.extras import require
 from amphion_data.engines.store import Store, open_store
+from amphion_data.pipe.spans import RATE
 from amphion_data.pipe.stages import Clip, Transcript
 
 __all__ = ["FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none", "text_names"]
+
+Wav = NDArray[np.float32]
+
+_WINDOW = 30  # s that Whisper hears at a time
+_SLOT = _WINDOW + 1  # s apart in the sound that a batch is handed over in
 
 TEXT_SUFFIXES = (".jsonl", ".json", ".srt")
 """Endings of files of given texts, the first that is there counts."""
@@ -158,7 +166,7 @@ class FasterWhisperOptions(Config):
 
 
 class FasterWhisper:
-    """Whisper through CTranslate2; each segment is decoded by itself, with its own language."""
+    """Whisper through CTranslate2; segments of one language are decoded together, none knows of another."""
 
     def __init__(self, options: FasterWhisperOptions, device: str) -> None:
         """Load the checkpoint.
@@ -180,34 +188,88 @@ class FasterWhisper:
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript | None]:
         """See `Recogniser.transcribe`."""
-        return [self._one(np.asarray(clip.wav, np.float32)) for clip in clips]
+        wavs = [np.asarray(clip.wav, np.float32) for clip in clips]
+        found: list[Transcript | None] = [None] * len(wavs)
+        heard = [k for k, wav in enumerate(wavs) if wav.size]
+        said = dict(zip(heard, self._languages([wavs[k] for k in heard]), strict=True))
+        for language in sorted({language for language, _ in said.values()}):
+            own = [k for k in heard if said[k][0] == language]
+            for k in own:
+                if wavs[k].size > _WINDOW * RATE:
+                    found[k] = self._transcript(self._long(wavs[k], language), *said[k])
+            short = [k for k in own if wavs[k].size <= _WINDOW * RATE]
+            for first in range(0, len(short), self.options.batch):
+                group = short[first : first + self.options.batch]
+                for k, segments in zip(group, self._batch([wavs[k] for k in group], language), strict=True):
+                    found[k] = self._transcript(segments, *said[k])
+        return found
 
-    def _one(self, wav: Any) -> Transcript | None:
-        options = self.options
-        language, probability = options.language, None
-        if language is None and not self._model.model.is_multilingual:
-            language = "en"
-        elif language is None:
-            language, probability, _ = self._model.detect_language(wav)
-        segments, _ = self._model.transcribe(
-            wav,
-            language=language,
-            beam_size=options.beam,
-            temperature=0.0,  # it would draw at random where it is not sure; such texts are dropped instead
-            without_timestamps=not options.words,
-            word_timestamps=options.words,
-            condition_on_previous_text=False,
-            initial_prompt=options.prompts.get(language),
+    def _languages(self, wavs: Sequence[Wav]) -> list[tuple[str, float | None]]:
+        """Language of each, by its first 30 s, and its probability."""
+        if self.options.language is not None or not self._model.model.is_multilingual:
+            return [(self.options.language or "en", None)] * len(wavs)
+        found: list[tuple[str, float | None]] = []
+        for first in range(0, len(wavs), self.options.batch):
+            parts = [wav[: _WINDOW * RATE] for wav in wavs[first : first + self.options.batch]]
+            features = np.stack([self._features(part) for part in parts])
+            for ranked in self._model.model.detect_language(self._model.encode(features)):
+                token, probability = ranked[0]
+                found.append((token.strip("<|>"), float(probability)))
+        return found
+
+    def _features(self, wav: Wav) -> Any:
+        """(bands, frames) of 30 s."""
+        return self._library.audio.pad_or_trim(self._model.feature_extractor(wav))
+
+    def _batch(self, wavs: Sequence[Wav], language: str) -> list[list[Any]]:
+        """Segments of each, times from its beginning. The library takes one sound with the stretches to transcribe."""
+        sound = np.zeros(len(wavs) * _SLOT * RATE, np.float32)
+        stretches, found = [], [list[Any]() for _ in wavs]
+        for k, wav in enumerate(wavs):
+            sound[k * _SLOT * RATE :][: wav.size] = wav
+            stretches.append({"start": k * _SLOT, "end": k * _SLOT + (wav.size + 0.5) / RATE})  # it rounds down
+        pipeline = self._library.BatchedInferencePipeline(self._model)
+        segments, _ = pipeline.transcribe(
+            sound, clip_timestamps=stretches, batch_size=len(wavs), vad_filter=False, **self._asked(language)
         )
-        found = list(segments)
+        for segment in segments:
+            k = int(segment.start) // _SLOT
+            # Left out as by the library in a single recording: no text, or unsure of it where nobody seems to speak.
+            if segment.text.strip() and (segment.no_speech_prob <= 0.6 or segment.avg_logprob > -1.0):
+                found[k].append(replace(segment, words=_words(segment, k * _SLOT)))
+        return found
+
+    def _long(self, wav: Wav, language: str) -> list[Any]:
+        """Segments of more than 30 s, one window after another."""
+        segments, _ = self._model.transcribe(wav, condition_on_previous_text=False, **self._asked(language))
+        return [replace(segment, words=_words(segment)) for segment in segments]
+
+    def _asked(self, language: str) -> dict[str, Any]:
+        options = self.options
+        return {
+            "language": language,
+            "beam_size": options.beam,
+            "temperature": 0.0,  # it would draw at random where it is not sure; such texts are dropped instead
+            "without_timestamps": not options.words,
+            "word_timestamps": options.words,
+            "initial_prompt": options.prompts.get(language),
+        }
+
+    @staticmethod
+    def _transcript(found: list[Any], language: str, probability: float | None) -> Transcript | None:
         if not found:
             return None
         lengths = [max(1, len(segment.tokens)) for segment in found]
         mean = sum(s.avg_logprob * n for s, n in zip(found, lengths, strict=True)) / sum(lengths)
-        words = tuple((w.start, w.end, w.word) for s in found for w in (s.words or ()))
+        words = tuple(word for segment in found for word in segment.words)
         silent = max(segment.no_speech_prob for segment in found)
         text = "".join(segment.text for segment in found)
         return Transcript(text, language, probability, float(mean), float(silent), words)
+
+
+def _words(segment: Any, origin: int = 0) -> list[tuple[float, float, str]]:
+    """Start and end, s from an origin, and text; the library gives hundredths."""
+    return [(round(float(w.start) - origin, 2), round(float(w.end) - origin, 2), w.word) for w in segment.words or ()]
 
 
 def _checkpoint(library: Any, model: str) -> str:
