@@ -3,8 +3,8 @@
 prepare: hours of audio per CPU hour from a folder of WAV files (44.1 kHz, 16 bit, 10 s each, a JSON of their texts) to
 tars of FLAC at 24 kHz; ours checks every sample, measures levels, and writes index, checksums and statistics in that
 time. The peer is lhotse: the same files, `resample` (torchaudio's default filter, where ours is soxr's VHQ), `to_shar`
-with FLAC. CPU time of the process and of its children,
-best of some runs that take turns, one process each.
+with FLAC. CPU time of the process and of its children, best of some runs that take turns, one process each, torch on
+one thread: on two its short resamplings take twice the CPU time, since one thread waits for the other without sleeping.
 
 overhead: the pipeline with all stages null on a pool of 4 workers, over many recordings that are each a unit of their
 own and too short for a segment, so that nearly all of its CPU time is plan, leases, marks, processes and files. The
@@ -30,7 +30,10 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # read when the libraries load
+    os.environ[_variable] = "1"
+
+import numpy as np  # noqa: E402
 
 SOURCE_RATE, RATE, SECONDS = 44_100, 24_000, 10.0
 CONDITION = 'duration > 3 and dnsmos >= 3.2 and language in ("en", "de")'
