@@ -1,6 +1,7 @@
 """Demucs by its own library, with tiny random networks: the pieces of its own tool, nothing drawn, no pickles."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_weights_in_the_cache_of_the_hub_need_no_network(release, tmp_path, monk
         (own / "refs").mkdir()
         (own / "refs" / "main").write_text("0123")
         stage = make(model)
-        assert stage.identity.endswith(f"{model} network0")
+        assert stage.identity.startswith("demucs ") and f" {model} " in stage.identity
     wav = sound(0.7)
     assert np.array_equal(whole(stage, wav, 1000), whole(make(release), wav, 1000))
     (own / "snapshots" / "0123" / "network0.safetensors").unlink()  # a download that was cut off
@@ -114,7 +115,20 @@ def test_weights_in_the_cache_of_the_hub_need_no_network(release, tmp_path, monk
         make(model)
 
 
+@pytest.mark.slow
+def test_the_identity_is_that_of_the_weights_wherever_they_lie(release, tmp_path):
+    shutil.copytree(release, tmp_path / "a" / "tiny")
+    shutil.copytree(release, tmp_path / "b" / "tiny")
+    first, second = (make(tmp_path / place / "tiny").identity for place in "ab")
+    assert first == second and str(tmp_path) not in first
+    write_network(tmp_path / "b" / "tiny" / "network0.safetensors", seed=1)
+    assert make(tmp_path / "b" / "tiny").identity != first
+
+
 def test_a_folder_without_its_networks_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileNotFoundError, match="file is a file; a release is a folder"):
+        make(tmp_path / "file")
     (tmp_path / "bag.yaml").write_text("models: [abc, ../../def]")
     with pytest.raises(FileNotFoundError, match=r"bag\.yaml names abc\.safetensors, def\.safetensors, which"):
         make(tmp_path)

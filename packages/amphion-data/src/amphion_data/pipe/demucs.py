@@ -23,6 +23,7 @@ from amphion_core.download import fetch
 from amphion_core.extras import require
 from amphion_data.pipe.fading import cut, faded, stereo
 from amphion_data.pipe.gate import CleanGate
+from amphion_data.pipe.stages import named
 
 __all__ = ["Demucs", "DemucsOptions", "make_demucs"]
 
@@ -146,12 +147,14 @@ def make_demucs(options: Mapping[str, Any], device: str) -> Demucs:
         ) from None
     bag = hub.BagOfModels([_load(file, hub) for file in networks], release.weights, release.segment)
     gate = None if asked.clean is None else CleanGate(asked.clean, device)
-    names = [f"demucs {library.__version__} {asked.model} {' '.join(release.models)}"]
+    names = [f"demucs {library.__version__} {named(asked.model, networks[0].parent)}"]
     return Demucs(asked, bag, device, ", ".join(names + ([gate.identity] if gate else [])), gate)
 
 
 def _locate(model: str, hub: Any) -> tuple[_Bag, list[Path]]:
     """A release and the files of its networks; the library would take pickles where the hub has none."""
+    if Path(model).is_file():
+        raise FileNotFoundError(f"{model} is a file; a release is a folder")
     if Path(model).is_dir():
         folder, repository = Path(model), None
         listed = sorted(folder.glob("*.yaml"))
@@ -176,12 +179,12 @@ def _load(file: Path, hub: Any) -> Any:
     """One network. Its file names the class that the library calls, so none but networks may be named."""
     from safetensors import safe_open
 
-    named: list[Any] = []
+    classes: list[Any] = []
     try:
         with safe_open(file, "pt") as opened:
             said = opened.metadata() or {}
-        json.loads(said.get("structure", "null"), object_hook=lambda node: named.append(node.get("_class")))
-        packing = [name for name in named if name is not None and not str(name).startswith(_PACKING)]
+        json.loads(said.get("structure", "null"), object_hook=lambda node: classes.append(node.get("_class")))
+        packing = [name for name in classes if name is not None and not str(name).startswith(_PACKING)]
         if said.get("klass") not in _NETWORKS or packing:
             raise ValueError(f"it names {said.get('klass')!r} {packing or ''}, not one of {', '.join(_NETWORKS)}")
         return hub.load_safetensors_model(file)

@@ -22,7 +22,7 @@ from amphion_core.extras import MissingExtraError, require
 from amphion_data.pipe.joining import join_windows, read_result, windows_of
 from amphion_data.pipe.pyannote_files import find_pipeline
 from amphion_data.pipe.spans import RATE, Diarisation, Span, Turn, intersect, joined, subtract
-from amphion_data.pipe.stages import Clip, Transcript
+from amphion_data.pipe.stages import Clip, Transcript, named
 
 if TYPE_CHECKING:
     from amphion_data.pipe.sound import Sound
@@ -145,7 +145,7 @@ class Whisper:
         known = self._processor.tokenizer.get_vocab()
         self._silence = next((known[name] for name in ("<|nospeech|>", "<|nocaptions|>") if name in known), None)
         self.options, self.device = options, device
-        self.identity = f"whisper {library.__version__} {options.model} beam {options.beam}"
+        self.identity = f"whisper {library.__version__} {named(options.model, Path(folder))} beam {options.beam}"
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript | None]:
         """See `Recogniser.transcribe`."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amphion_core import registry
+from amphion_core.weights import Weights
 from amphion_data.pipe.spans import Diarisation, Span
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ __all__ = [
     "Transcript",
     "check_parts",
     "find_stage",
+    "named",
 ]
 
 KINDS = ("separate", "vad", "diarise", "embed", "transcribe", "score")
@@ -188,3 +191,13 @@ def find_stage(kind: str, name: str, options: Mapping[str, Any], device: str = "
     """
     check_parts({kind: name}, ())
     return registry.find("stages", f"{kind}-{name}")(options, device)
+
+
+def named(model: str, folder: Path) -> str:
+    """What the identity of a stage says of a checkpoint: name and hash of its files, wherever on a disk they are.
+
+    Args:
+        model: hub id, or a folder, of which only the name is said.
+        folder: where its files are.
+    """
+    return f"{Path(model).name if Path(model).is_dir() else model} {Weights(model, path=str(folder)).hash()}"

@@ -19,7 +19,7 @@ from amphion_core.config import Config
 from amphion_core.extras import require
 from amphion_data.engines.store import Store, open_store
 from amphion_data.pipe.spans import RATE
-from amphion_data.pipe.stages import Clip, Transcript
+from amphion_data.pipe.stages import Clip, Transcript, named
 
 __all__ = ["FasterWhisper", "GivenTexts", "NoText", "make_faster_whisper", "make_given", "make_none", "text_names"]
 
@@ -184,7 +184,8 @@ class FasterWhisper:
         except Exception as error:  # of the hub, of the network, of CTranslate2: no common class
             raise _absent(options.model, str(error)) from None
         self._library, self.options = library, options
-        self.identity = f"faster-whisper {library.__version__} {options.model} {precision} beam {options.beam}"
+        name = named(options.model, Path(where))
+        self.identity = f"faster-whisper {library.__version__} {name} {precision} beam {options.beam}"
 
     def transcribe(self, clips: Sequence[Clip]) -> list[Transcript | None]:
         """See `Recogniser.transcribe`."""
@@ -273,7 +274,7 @@ def _words(segment: Any, origin: int = 0) -> list[tuple[float, float, str]]:
 
 
 def _checkpoint(library: Any, model: str) -> str:
-    """The folder of a checkpoint, or its name where it is still to be fetched; without a network it says so at once."""
+    """The folder of a checkpoint, which is fetched if need be; without a network it says so at once."""
     from amphion_core.download import why_offline
 
     if Path(model).is_dir():
@@ -286,7 +287,10 @@ def _checkpoint(library: Any, model: str) -> str:
         why = why_offline()
     if why:
         raise _absent(model, f"not in the hub's cache, and {why}")
-    return model
+    try:
+        return str(library.download_model(model))
+    except Exception as error:  # of the hub and of the network: no common class
+        raise _absent(model, str(error)) from None
 
 
 def _absent(model: str, why: str) -> FileNotFoundError:
