@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from amphion_data.pipe.foreign import Pyannote, PyannoteOptions
 from amphion_data.pipe.joining import windows_of
+from amphion_data.pipe.pyannote import Pyannote, PyannoteOptions
 from amphion_data.pipe.spans import RATE, Span, total
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from amphion_data.pipe import uvr
 from amphion_data.pipe.fading import cut, faded, hann_rise
-from amphion_data.pipe.foreign import exclusive
+from amphion_data.pipe.pyannote import exclusive
 from amphion_data.pipe.stages import find_stage
 from amphion_data.pipe.uvr import UvrOptions, UvrSeparator, spectrum, waveform
 
