@@ -111,6 +111,24 @@ def test_likely_log10_is_warned_of_by_name_unless_the_settings_are_stated(model,
     assert ("x.npy: all mel values lie between -5 and 2" in caplog.text) != stated
 
 
+@pytest.mark.parametrize("frames", [12, 13])
+def test_as_many_frames_as_bands_are_warned_of_by_name(model, tmp_path, caplog, frames):
+    mel = mel_of()[:, :frames]
+    np.save(tmp_path / "x.npy", mel.numpy())
+    np.save(tmp_path / "turned.npy", mel.mT.contiguous().numpy())
+    assert len(synthesize([tmp_path / "x.npy", tmp_path / "turned.npy"], model, tmp_path / "out")) == 2
+    said = [record.getMessage() for record in caplog.records if "as many frames as bands" in record.getMessage()]
+    assert [words.split(":")[0] for words in said] == (
+        [str(tmp_path / "x.npy"), str(tmp_path / "turned.npy")] if frames == 12 else []
+    )
+
+
+def test_several_mels_in_one_array_are_told(model, tmp_path):
+    np.save(tmp_path / "x.npy", np.stack([mel_of().numpy()] * 2))
+    with pytest.raises(ValueError, match=r"shape \(2, 12, \d+\) holds several mels; store each in a file"):
+        synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
+
+
 def test_linear_magnitudes_in_a_file_are_refused_by_name(model, tmp_path):
     np.save(tmp_path / "x.npy", mel_of(MEL.updated(log="none")).numpy() * 100)
     with pytest.raises(ValueError, match=r"x\.npy: .*a mel without its logarithm"):

@@ -48,12 +48,14 @@ def oriented(mel: Tensor, config: MelConfig, stated: Mapping[str, Any] | None) -
     """A stored mel with its bands first.
 
     Raises:
-        ValueError: other settings are stated, or no axis has the bands of the vocoder.
+        ValueError: other settings are stated, it holds several mels, or no axis has the bands of the vocoder.
     """
     if stated is not None:
         check_stated(stated, config)
     if mel.ndim == 3 and mel.shape[0] == 1:
         mel = mel[0]
+    if mel.ndim == 3:
+        raise ValueError(f"an array of shape {tuple(mel.shape)} holds several mels; store each in a file of its own")
     if mel.ndim != 2 or config.n_mels not in mel.shape:
         raise ValueError(
             f"a mel of shape {tuple(mel.shape)} has not the {config.n_mels} bands that this vocoder takes; {_REMEDY}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -127,16 +127,16 @@ class SourceReader:
     def _clip(self, source: Source) -> tuple[MelClip, bool]:
         """What a source holds, and whether its values are all that tells its kind."""
         if isinstance(source.key, int):
-            return self._of_row(source.path, source.key)
+            return self._of_row(source, source.key)
         if source.path.suffix.lower() in AUDIO:
             return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0]), False
         mel, contour = read_mel(source.path, source.key)
         stated = stated_settings(source.path)
-        mel = oriented(mel, self.config, stated)
-        return MelClip(mel.to(self.device), self._contour(contour)), stated is None
+        return MelClip(self._oriented(mel, stated, source), self._contour(contour)), stated is None
 
-    def _of_row(self, path: Path, number: int) -> tuple[MelClip, bool]:
+    def _of_row(self, source: Source, number: int) -> tuple[MelClip, bool]:
         """A row of shards: its recording, or where it has none the mel that is stored in it."""
+        path = source.path
         if path not in self._shards:
             self._shards[path] = ShardSet.open(path)
         shards = self._shards[path]
@@ -144,9 +144,20 @@ class SourceReader:
         if shards.audio_place(number)[1] is not None or "mel.npy" not in fields:
             return self._of_wav(shards.audio(number, sample_rate=self.config.sample_rate)[0]), False
         stated = settings_of({"mel": shards.utterance(number).extra.get("mel")}) or stated_settings(path)
-        mel = oriented(real_numbers(shards.array(number, "mel")), self.config, stated)
+        mel = self._oriented(real_numbers(shards.array(number, "mel")), stated, source)
         f0 = real_numbers(shards.array(number, "f0")) if "f0.npy" in fields else None
-        return MelClip(mel.to(self.device), self._contour(f0)), stated is None
+        return MelClip(mel, self._contour(f0)), stated is None
+
+    def _oriented(self, stored: Tensor, stated: Mapping[str, Any] | None, source: Source) -> Tensor:
+        """A stored mel with its bands first, on the device; where its shape can't tell them from the frames, say so."""
+        mel = oriented(stored, self.config, stated)
+        if mel.shape[0] == mel.shape[1]:
+            log.warning(
+                "%s: a mel of as many frames as bands, %d; the first axis is taken for the bands, turn it if it is not",
+                source.place,
+                self.config.n_mels,
+            )
+        return mel.to(self.device)
 
     def _of_wav(self, wav: NDArray[np.float32]) -> MelClip:
         settings = self.config
