@@ -14,6 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,6 @@ def _write(
     drops: list[Drop] = []
     for split, rows in plan.parts.items():
         log.info("%s: %d rows", split, len(rows))
-        forget_changed(out / split, plan.root, rows, settings.per_shard)
         written = write_shards(
             rows,
             Encoder(plan.root.absolute(), settings),  # a worker elsewhere has another current folder
@@ -172,6 +172,8 @@ def _write(
             progress=progress,
             allow_empty=True,
             spread=None if engine is None else spread_over(engine),
+            # Not before: a run that is refused, since its rows are others, must leave the folder as it is.
+            admitted=partial(forget_changed, out / split, plan.root, rows, settings.per_shard),
         )
         remove_temporaries(out / split)  # of workers that outlived a killed run by a moment
         drops += written.drops

@@ -99,6 +99,7 @@ def write_shards(
     overwrite: bool = False,
     allow_empty: bool = False,
     spread: Spread | None = None,
+    admitted: Callable[[], object] | None = None,
 ) -> ShardReport:
     """Write rows into shards; shard k holds the rows [k * per_shard, (k + 1) * per_shard).
 
@@ -119,6 +120,8 @@ def write_shards(
         overwrite: replace shards of other rows or settings in this folder, instead of refusing.
         allow_empty: it is no error when every row is dropped; the folder then holds shards without rows.
         spread: runs the shards in place of `workers`, such as an engine on a cluster whose machines all see `folder`.
+        admitted: called once it is known that this run may write here, before whole shards of an earlier one are
+            counted; it may remove those that are to be made again.
 
     Raises:
         ValueError: the folder holds shards of other rows or settings, no row got through (unless allowed), or `fail`
@@ -137,6 +140,8 @@ def write_shards(
         jobs = list(_jobs(rows, encode, folder, per_shard, prefix, fingerprint, on_error))
         manifest = {"format": "amphion-shards", "version": 1, "plan": _plan(jobs), "fingerprint": fingerprint}
         _begin(folder, manifest, [job.path for job in jobs], overwrite)
+        if admitted is not None:
+            admitted()
         done = {k: whole for k, job in enumerate(jobs) if (whole := _whole(job))}
         skipped = len(done)
         left = [k for k in range(len(jobs)) if k not in done]
@@ -237,7 +242,10 @@ def _begin(folder: Path, manifest: Mapping[str, Any], wanted: Sequence[Path], ov
     if (differs or (stale and not before)) and not overwrite:
         what = "settings" if before.get("fingerprint") != manifest["fingerprint"] else "rows"
         what = what if before else f"tars that this run would not write, such as {stale[0].name}"
-        raise ValueError(f"{folder} holds shards made from other {what}; choose another folder, or pass overwrite=True")
+        raise ValueError(
+            f"{folder} holds shards made from other {what}; choose another folder, or replace "
+            "them (overwrite=True; --overwrite of a command)"
+        )
     if before.get("plan") != manifest["plan"]:
         _write_json(path, {**manifest, "complete": False, "planned": len(wanted)})
     for place in stale:
