@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "RowError"]
 
 _PEAK_LIMIT_DB = -1.0
+_TIMED = ("score", "notes", "phone_starts")  # fields of a row whose times count from the beginning of the clip
 
 
 class RowError(ValueError):
@@ -84,7 +85,8 @@ class Encoder:
         extra: dict[str, Any] = {**public_extra(row), "source": row.audio}
         size, wav = wav.size, self._mixed(row, wav)
         mixed = wav.size != size
-        wav, cut = self._trimmed(self._sound(wav, encoding), rate, place.start)
+        wav, cut, kept = self._trimmed(row, self._sound(wav, encoding), rate, place.start)
+        warnings += kept
         if self.settings.sample_rate not in (None, rate):
             wav = audio.resample(wav, rate, self.settings.sample_rate, quality="VHQ")
             extra["source_rate"], rate = rate, self.settings.sample_rate
@@ -132,7 +134,8 @@ class Encoder:
     def _unchanged(self, place: Place, container: str, encoding: str, extra: Mapping[str, Any]) -> bool:
         """Whether the source's own bytes can be kept: a lossy format must not be encoded twice without need."""
         same = {"mp3": container == "MP3", "opus": encoding == "OPUS"}.get(self.settings.format, False)
-        changed = "source_rate" in extra or self.settings.trim or extra.get("gain_db") or place.duration is not None
+        trimmed = self.settings.trim and "start" in extra
+        changed = "source_rate" in extra or trimmed or extra.get("gain_db") or place.duration is not None
         return same and not changed
 
     def _sound(self, wav: Wav, encoding: str) -> Wav:
@@ -144,15 +147,24 @@ class Encoder:
             raise _RowDropError("silent_audio", "all samples are zero")
         return wav
 
-    def _trimmed(self, wav: Wav, rate: int, begin: float) -> tuple[Wav, dict[str, float]]:
-        """The clip without its silent ends, and where it lies in the source, s; `begin` is where the clip does."""
+    def _trimmed(self, row: Utterance, wav: Wav, rate: int, begin: float) -> tuple[Wav, dict[str, float], list[str]]:
+        """The clip without its silent ends, where it lies in the source, s, and a warning where it is left whole.
+
+        Args:
+            row: what is known of the clip.
+            wav: the clip.
+            rate: Hz.
+            begin: where the clip begins in the source, s.
+        """
         from amphion_core.audio import trim_silence
 
         if not self.settings.trim:
-            return wav, {}
+            return wav, {}, []
+        if timed := [name for name in _TIMED if isinstance(row.extra.get(name), dict | list)]:
+            return wav, {}, [f"not_trimmed: the times of its {', '.join(timed)} would no longer be those of the audio"]
         threshold, margin = self.settings.trim_threshold_db, self.settings.trim_margin
         wav, (start, end) = trim_silence(wav, rate, threshold_db=threshold, margin=margin)
-        return wav, {"start": round(begin + start, 6), "end": round(begin + end, 6)}
+        return wav, {"start": round(begin + start, 6), "end": round(begin + end, 6)}, []
 
     def _bounds(self, duration: float) -> None:
         shortest, longest = self.settings.min_duration, self.settings.max_duration
