@@ -250,7 +250,7 @@ def test_of_music_only_silero_keeps_nothing_and_energy_what_is_loud(run):
     report, rows, drops = run({"music.wav": (wav, SPOKEN)})
     assert len(rows) == 2 and report.hours["kept"] == pytest.approx(30 / 3600, rel=0.05)
     _, rows, drops = run({"music.wav": (wav, SPOKEN)}, vad="silero")
-    assert rows == [] and [d["reason"] for d in drops] == ["no_speech"]
+    assert rows == [] and [d["reason"] for d in drops] == ["filtered"]
 
 
 def rf64(path, tail, rate, channels, size):

@@ -98,7 +98,7 @@ def test_what_no_pipeline_should_die_of(tmp_path, speechlike, cheap):
     assert drops["silence.wav"] == "silent_audio" and drops["._hidden.wav"] == "hidden_file"
     assert drops["text.wav"] == "corrupt_audio" and drops["empty.mp3"] == "empty_audio"
     assert drops["cut.wav"] == "truncated_audio" and drops["video.mp4"] == "unsupported_audio"
-    assert drops["quiet noise.wav"] == drops["20ms.wav"] == "no_speech"
+    assert drops["quiet noise.wav"] == drops["20ms.wav"] == "filtered"
     shards = ShardSet.open(tmp_path / "out" / "shards")
     kept = {shards.utterance(number).extra["source"] for number in range(report.kept)}
     wanted = {"good.wav", "good.flac", "6 channels.wav", "8k.wav", "96k.flac", "clipped.wav", "über/имя.v2 (1).wav"}

@@ -185,7 +185,7 @@ class Pipeline:
             speech = self.stages["vad"].speech(sound.blocks(settings.block))
         if not speech:
             sound.close()
-            return Drop(name, name, "no_speech", f"no speech in {sound.duration:.3f} s", "vad")
+            return Drop(name, name, "filtered", f"no speech in {sound.duration:.3f} s", "vad")
         with tally.timed("diarise"):
             diarisation = self.stages["diarise"].diarise(sound, speech)
         with tally.timed("segment"):
