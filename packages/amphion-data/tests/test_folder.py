@@ -1,3 +1,4 @@
+import json
 import os
 import sys
 
@@ -56,6 +57,38 @@ def test_a_name_that_is_not_utf8_is_a_drop_and_does_not_end_the_run(tmp_path, wr
     assert [(drop.id, drop.audio, drop.reason) for drop in found.drops] == [("caf\\udce9", "caf\\udce9.wav", "bad_row")]
 
 
+def test_a_text_without_audio_is_a_drop_but_a_readme_is_none(tmp_path, write):
+    write(tmp_path / "ann" / "a.wav")
+    write(tmp_path / "ann" / "license.wav")
+    for name in (
+        "a.txt",
+        "b.txt",
+        "b.lab",
+        "c.normalized.txt",
+        "license.txt",
+        "README-en.txt",
+        "._d.txt",
+        "readmes.txt",
+    ):
+        (tmp_path / "ann" / name).write_text("hi", encoding="utf-8")
+    for name in ("LICENSE.txt", "list.txt"):
+        (tmp_path / name).write_text("hi", encoding="utf-8")
+    found = scan(FOLDER, tmp_path)
+    assert [row.id for row in found.rows] == ["ann/a", "ann/license"]
+    assert [(drop.id, drop.audio, drop.reason) for drop in found.drops] == [
+        ("ann/b", "", "missing_audio"),
+        ("ann/c", "", "missing_audio"),
+        ("ann/readmes", "", "missing_audio"),
+    ]
+
+
+def test_texts_of_the_folder_itself_are_rows_where_audio_lies_there(tmp_path, write):
+    write(tmp_path / "a.wav")
+    for name in ("a.txt", "b.txt", "Notice.txt", "READ_ME.txt", "COPYING.txt"):
+        (tmp_path / name).write_text("hi", encoding="utf-8")
+    assert list(rows(tmp_path)) == ["a"] and reasons(tmp_path) == {"b": "missing_audio"}
+
+
 def test_labels_with_times_are_no_text(tmp_path, write):
     write(tmp_path / "a.wav")
     (tmp_path / "a.lab").write_text("0 3374 pau\n3374 9000 a\n", encoding="utf-8")
@@ -112,6 +145,38 @@ def test_columns_that_mean_nothing_to_us_are_kept(tmp_path, write):
     (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "text": "x", "age": 4, "lang": "en-US"}', encoding="utf-8")
     row = rows(tmp_path)["a"]
     assert (row.extra["age"], row.language) == (4, "en")
+
+
+@pytest.mark.parametrize(("name", "value"), [("start", "slowly"), ("start", "1.5"), ("end", "abruptly")])
+def test_a_start_without_an_end_is_a_column_like_others(tmp_path, write, name, value):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text(f"audio,text,{name}\na.wav,x,{value}\n", encoding="utf-8")
+    (row,) = scan(FOLDER, tmp_path).rows
+    assert (row.id, row.extra[name], "source" in row.extra) == ("a", value, False)
+
+
+def test_a_start_that_is_none_stays_beside_that_of_an_offset(tmp_path, write):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_text("audio,text,start,offset,duration\na.wav,x,slowly,1,2\n", encoding="utf-8")
+    row = rows(tmp_path)["a_1000_3000"]
+    assert [row.extra[name] for name in ("start", "end", "custom_start")] == [1.0, 3.0, "slowly"]
+
+
+@pytest.mark.parametrize("value", [True, ["q"], {"n": 1}])
+@pytest.mark.parametrize("name", ["id", "speaker", "language", "split", "text_raw"])
+def test_a_value_that_is_no_word_is_a_bad_row(tmp_path, write, name, value):
+    write(tmp_path / "a.wav")
+    line = json.dumps({"audio": "a.wav", "text": "x", name: value})
+    (tmp_path / "m.jsonl").write_text(line, encoding="utf-8")
+    (drop,) = scan(FOLDER, tmp_path).drops
+    assert (drop.id, drop.audio, drop.reason) == ("a", "a.wav", "bad_row")
+    assert drop.detail == f"m.jsonl:1: {name} is {value!r}, a text or a number was expected"
+
+
+def test_numbers_are_taken_for_words(tmp_path, write):
+    write(tmp_path / "a.wav")
+    (tmp_path / "m.jsonl").write_text('{"audio": "a.wav", "text": "x", "id": 7, "speaker": 1.5}', encoding="utf-8")
+    assert rows(tmp_path)["7"].speaker == "1.5"
 
 
 def test_a_column_called_subset_is_no_split(tmp_path, write):
@@ -195,6 +260,40 @@ def test_splits_come_from_a_column_from_tables_and_from_folders(tmp_path, write)
     for name in ("column", "tables", "folders"):
         found = rows(tmp_path / name).values()
         assert {row.audio: row.extra["split"] for row in found} == {"train/a.wav": "train", "dev/b.wav": "valid"}
+
+
+@pytest.mark.parametrize("above", [".", "data"])
+def test_a_split_without_a_table_costs_only_its_own_audio(tmp_path, write, above):
+    for name in ("train/a", "train/loose", "dev/b"):
+        write(tmp_path / above / f"{name}.wav")
+    (tmp_path / above / "test").mkdir()
+    (tmp_path / above / "train" / "metadata.csv").write_text("file_name,text\na.wav,x\n", encoding="utf-8")
+    below = "" if above == "." else f"{above}/"
+    found = scan(FOLDER, tmp_path)
+    assert [(row.audio, row.text, row.extra["split"]) for row in found.rows] == [(f"{below}train/a.wav", "x", "train")]
+    assert [(drop.audio, drop.reason, drop.detail) for drop in found.drops] == [
+        (f"{below}dev/b.wav", "unlisted_audio", f"{below}train/metadata.csv has no row for it"),
+        (f"{below}train/loose.wav", "unlisted_audio", f"{below}train/metadata.csv has no row for it"),
+    ]
+
+
+@pytest.mark.parametrize("other", ["dev", "ann"])
+def test_the_table_of_one_part_does_not_count_where_texts_lie_beside_other_audio(tmp_path, write, caplog, other):
+    for name in (f"{other}/a", "test/b"):
+        write(tmp_path / f"{name}.wav")
+        (tmp_path / f"{name}.txt").write_text("hi", encoding="utf-8")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "test" / "metadata.csv").write_text("microphone,room\nU87,2\n", encoding="utf-8")
+    assert list(rows(tmp_path)) == [f"{other}/a", "test/b"]
+    assert f"{other}/a.wav has its text beside it, so texts are read and test/metadata.csv not" in caplog.text
+
+
+def test_several_tables_of_one_split_are_an_error_that_names_them(tmp_path, write):
+    write(tmp_path / "train" / "a.wav")
+    for name in ("metadata.csv", "metadata.tsv"):
+        (tmp_path / "train" / name).write_text("file_name,text\na.wav,x\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"train has several tables, metadata\.csv, metadata\.tsv"):
+        rows(tmp_path)
 
 
 def test_a_folder_in_the_form_of_kaldi_is_read(tmp_path, write):

@@ -58,6 +58,19 @@ def test_every_fault_is_a_drop_with_its_reason(tmp_path, make_ljspeech, write):
     ]
 
 
+def test_audio_alone_is_enough_where_no_text_is_asked_for(tmp_path, make_ljspeech):
+    root = make_ljspeech(tmp_path, chapters=1, sentences=3)
+    (root / "metadata.csv").write_text("LJ001-0001|a|a\nLJ001-0002||\nLJ001-0003| |\n", encoding="utf-8")
+    found = scan(LJSPEECH, root, require_text=False)
+    assert [(row.id, row.text) for row in found.rows] == [
+        ("LJ001-0001", "a"),
+        ("LJ001-0002", None),
+        ("LJ001-0003", None),
+    ]
+    assert not found.drops and all("warnings" not in row.extra for row in found.rows)
+    assert reasons(scan(LJSPEECH, root)) == {"LJ001-0002": "empty_text", "LJ001-0003": "empty_text"}
+
+
 def test_audio_outside_wavs_is_a_drop(tmp_path, make_ljspeech, write):
     root = make_ljspeech(tmp_path, chapters=1, sentences=1)
     write(root / "mine" / "LJ001-0001.wav")

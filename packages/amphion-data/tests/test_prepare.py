@@ -111,6 +111,26 @@ def test_a_file_changed_in_place_is_read_again(tmp_path, corpus, write):
     assert digests(out) == digests(tmp_path / "fresh")
 
 
+@pytest.mark.parametrize("way", ["fewer", "more"])
+def test_a_run_that_is_refused_for_its_rows_leaves_the_folder_as_it_is(tmp_path, write, way):
+    root, out = tmp_path / "in", tmp_path / "out"
+    for name in "bcdefg":
+        write(root / f"{name}.wav")
+    options = {"valid": 0, "test": 0, "require_text": False, "per_shard": 2}
+    run("folder", root, out, **options)
+    before = digests(out)
+    if way == "fewer":
+        (root / "c.wav").unlink()
+    else:
+        write(root / "a.wav")
+    with pytest.raises(ValueError, match=r"made from other rows; .* \(overwrite=True; --overwrite of a command\)"):
+        run("folder", root, out, **options)
+    assert digests(out) == before
+    run("folder", root, out, overwrite=True, **options)
+    run("folder", root, tmp_path / "fresh", **options)
+    assert digests(out) == digests(tmp_path / "fresh")
+
+
 def test_two_copies_of_a_corpus_give_the_same_bytes(tmp_path, make_ljspeech):
     for name in ("one", "two"):
         run("ljspeech", make_ljspeech(tmp_path / name / "corpus"), tmp_path / name / "out")
@@ -154,6 +174,7 @@ def broken_corpus(root, tone, write):
         "nan": "not_finite",
         "short": "too_short",
         "long": "too_long",
+        "folder": "missing_audio",
     }
 
 
@@ -163,7 +184,7 @@ def test_every_kind_of_broken_file_is_a_drop_with_its_reason(tmp_path, tone, wri
     found = dropped(tmp_path / "out")
     assert found.pop("half") in ("corrupt_audio", "truncated_audio")
     assert found == expected
-    assert report.rows_in == sum(report.kept.values()) + sum(report.dropped.values()) == 11
+    assert report.rows_in == sum(report.kept.values()) + sum(report.dropped.values()) == 12
 
 
 def test_on_error_fail_ends_at_the_first_faulty_row(tmp_path, corpus):
@@ -201,6 +222,19 @@ def test_trimming_leaves_the_margin_and_says_where_it_cut(tmp_path, write):
     # Frames of 20 ms every 10 ms decide where the sound begins.
     assert row.duration == pytest.approx(1.2, abs=0.03)
     assert (row.extra["start"], row.extra["end"]) == (pytest.approx(0.4, abs=0.02), pytest.approx(1.6, abs=0.02))
+
+
+def test_a_clip_with_times_stays_whole_and_is_noted(tmp_path, write):
+    notes = [{"pitch": 60, "start": 0.5, "end": 1.5, "syllable": "la", "slur": 0}]
+    lines = [{"audio": "a.wav", "text": "la", "notes": notes}, {"audio": "b.wav", "text": "la", "notes": "a good take"}]
+    for line in lines:
+        write(tmp_path / "in" / line["audio"], seconds=1.0, silence=0.5)
+    (tmp_path / "in" / "metadata.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = run("folder", tmp_path / "in", tmp_path / "out", valid=0, test=0, trim=True)
+    timed, plain = sorted(iter_rows(tmp_path / "out"), key=lambda row: row.id)
+    assert (timed.duration, timed.extra["notes"]) == (pytest.approx(2.0), notes)
+    assert plain.duration < 1.2
+    assert report.warnings == {"not_trimmed": 1}
 
 
 def test_resampling_keeps_the_duration_and_the_tone(tmp_path, write):

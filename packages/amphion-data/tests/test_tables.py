@@ -18,6 +18,13 @@ def test_csv_quotes_hold_commas_quotes_and_line_ends(tmp_path):
     assert [row.where for row in rows] == ["m.csv:2", "m.csv:4"]
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_long_column_of_csv_is_one_like_others(tmp_path, quote):
+    long = "x" * 200_000
+    rows = table(tmp_path, "m.csv", f"audio,text\na.wav,{quote}{long}{quote}\nb.wav,y\n")
+    assert [row.values["text"] for row in rows] == [long, "y"] and not any(row.fault for row in rows)
+
+
 def test_tsv_quotes_are_letters(tmp_path):
     rows = table(tmp_path, "m.tsv", 'path\tsentence\na.wav\t"Yes, he said\nb.wav\tb"\n')
     assert [row.values["text"] for row in rows] == ['"Yes, he said', 'b"']

@@ -4,14 +4,22 @@ With a table (or the `wav.scp`, `segments`, `text` and `utt2spk` of Kaldi, or ma
 the audio, the text and all else that is known; see `amphion_data.tables.ALIASES`. With none, each `NAME.wav` (any
 audio) has its text in `NAME.txt` or `NAME.lab`. The folders `train`, `valid` and `test`, or tables of these names, are
 an official split. In a tree of files the first folder is the speaker.
+
+Of such folders some may be without a table: the tables that are there count, and other audio is `unlisted_audio`; but
+where audio outside the folders that have one has its text beside it, the texts count and no table does.
+
+A text beside no audio of its name is `missing_audio`, with two exceptions: files called like a readme or a licence
+(`README...`, `LICENSE...`, or just `COPYING`, `COPYRIGHT`, `NOTICE`, `AUTHORS`, `CITATION`, `CHANGELOG`), and texts in
+the folder itself where no audio lies there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
@@ -29,16 +37,23 @@ from amphion_data.tables import TABLE_SUFFIXES, TableRow, read_table
 
 __all__ = ["FOLDER", "iter_folder"]
 
+log = logging.getLogger(__name__)
+
 _PLAIN_FOLDERS = frozenset({"wav", "wavs", "audio", "clips", "data", "flac", "mp3", "recordings", "files"})
 _TEXTS = (".normalized.txt", ".txt", ".lab")
 """Endings of texts beside audio, the better first."""
+_ABOUT = re.compile(
+    r"(read[ _-]?me|licen[cs]es?)([^a-z].*)?|copying|copyright|notice|authors|citation|changelog",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Names, without their ending, of files that tell about a folder and are the text of no recording."""
 _TIMED_LINE = re.compile(r"\d+(\.\d+)?\s+\d+(\.\d+)?\s+\S+")
 
 
 def iter_folder(
     root: Path, *, speaker: str | None = None, language: str | None = None, require_text: bool = True, **_: Any
 ) -> Iterator[Utterance | Drop]:
-    """Rows in the order of the tables, or of the files where there is no table; then the audio that no table lists.
+    """Rows in the order of the tables, then audio that none lists; without tables in that of files, then texts alone.
 
     Args:
         root: the folder, or the table in it.
@@ -63,11 +78,13 @@ def iter_folder(
             yield Drop(_stem(shown), shown, "hidden_file", "left by a system or an archiver", "scan")
         elif path != shown:
             yield Drop(_stem(shown), shown, "bad_row", "the name of the file is not UTF-8; rename it", "scan")
-    tables: Sequence[tuple[Path, str | None]] = [(given, None)] if given else find_tables(base)
+    texts = {_small_ending(path): path for path in reversed(files) if path.lower().endswith(_TEXTS)}
+    spoken = (path for path in audio if _text_of(path, texts) is not None)
+    tables: Sequence[tuple[Path, str | None]] = [(given, None)] if given else find_tables(base, spoken)
     if not tables:
-        texts = {_small_ending(path): path for path in reversed(files) if path.lower().endswith(_TEXTS)}
         for path in audio:
             yield _beside(base, path, texts, speaker, language, require_text)
+        yield from _texts_alone(files, paths)
         return
     finder, listed = _Finder(base, audio), set[str]()
     for table, split in tables:
@@ -75,7 +92,7 @@ def iter_folder(
             item = _from_table(row, finder, table.parent, speaker, language, split, require_text)
             listed.add(item.audio)
             yield item
-    names = ", ".join(map(_rows_file, (table for table, _ in tables)))
+    names = ", ".join(table.with_name(_rows_file(table)).relative_to(base).as_posix() for table, _ in tables)
     for path in audio:
         if path not in listed:
             yield Drop(_stem(path), path, "unlisted_audio", f"{names} has no row for it", "scan")
@@ -94,8 +111,12 @@ def _rows_file(table: Path) -> str:
     return "segments" if cut else table.name
 
 
-def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
+def find_tables(root: Path, spoken: Iterable[str]) -> Sequence[tuple[Path, str | None]]:
     """Tables of a folder with the split that their name or folder states.
+
+    Args:
+        root: the folder.
+        spoken: paths below it of audio that has its text beside it.
 
     Raises:
         ValueError: there are several and none is called metadata or manifest.
@@ -111,19 +132,49 @@ def find_tables(root: Path) -> Sequence[tuple[Path, str | None]]:
         return by_split
     obvious = [path for path in here if path.stem.lower() in ("metadata", "manifest")]
     chosen = obvious if len(obvious) == 1 else here
-    if len(chosen) > 1:
-        names = ", ".join(path.name for path in chosen)
-        raise ValueError(f"{root} has several tables, {names}; give the path of one of them in place of the folder")
+    _only_one(chosen, root)
     if chosen:
         return [(chosen[0], None)]
-    return _tables_of_splits(root) or (_tables_of_splits(root / "data") if (root / "data").is_dir() else [])
+    above = next((p for p in (root, root / "data") if p.is_dir() and _tables_of_splits(p)), None)
+    return [] if above is None else _counted(_tables_of_splits(above), above, root, spoken)
+
+
+def _split_folders(root: Path) -> list[tuple[Path, str]]:
+    """Folders that are called like a split."""
+    return [(p, split) for p in sorted(root.iterdir()) if p.is_dir() and (split := _split_of(p.name)) is not None]
 
 
 def _tables_of_splits(root: Path) -> Sequence[tuple[Path, str | None]]:
-    """The table `metadata` in each folder that is called like a split; none where one of them has none."""
-    folders = [(p, split) for p in sorted(root.iterdir()) if p.is_dir() and (split := _split_of(p.name)) is not None]
-    inner = [(table, split) for p, split in folders for table in _tables_in(p) if table.stem.lower() == "metadata"]
-    return inner if len(inner) == len(folders) else []
+    """The table `metadata` in each folder that is called like a split and has one."""
+    folders = _split_folders(root)
+    return [(table, split) for p, split in folders for table in _tables_in(p) if table.stem.lower() == "metadata"]
+
+
+def _counted(
+    tables: Sequence[tuple[Path, str | None]], above: Path, root: Path, spoken: Iterable[str]
+) -> Sequence[tuple[Path, str | None]]:
+    """The tables, if they tell of the whole folder; none if they are those of a part, and texts lie beside other audio.
+
+    A folder of a speaker may be called like a split and hold a table of anything.
+    """
+    labelled = {table.parent for table, _ in tables}
+    for folder in sorted(labelled):
+        _only_one([table for table, _ in tables if table.parent == folder], folder)
+    if len(labelled) == len(_split_folders(above)):
+        return tables
+    within = tuple(f"{folder.relative_to(root).as_posix()}/" for folder in labelled)
+    other = next((path for path in spoken if not path.startswith(within)), None)
+    if other is None:
+        return tables
+    names = ", ".join(table.relative_to(root).as_posix() for table, _ in tables)
+    log.warning("%s has its text beside it, so texts are read and %s not; or give the path of a table", other, names)
+    return []
+
+
+def _only_one(tables: Sequence[Path], root: Path) -> None:
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
+        raise ValueError(f"{root} has several tables, {names}; give the path of one of them in place of the folder")
 
 
 class _Finder:
@@ -170,7 +221,11 @@ def _from_table(
     require_text: bool,
 ) -> Utterance | Drop:
     values = dict(row.values)
-    stated, own_id = values.pop("audio", None), _word(values.pop("id", None))
+    stated, own_id = values.pop("audio", None), values.pop("id", None)
+    try:
+        own_id = _word("id", own_id)
+    except ValueError as error:
+        row, own_id = replace(row, fault=row.fault or str(error)), None
     if isinstance(stated, dict | list | bool):
         row, stated = replace(row, fault=row.fault or f"audio is {stated!r:.99}, the path of a file was expected"), None
     name = printable(own_id or (_stem(str(stated)) if stated else ""))
@@ -198,9 +253,11 @@ def _from_table(
     if reason:
         return Drop(name, path, reason, f"{row.where}: the text is {text!r}", "scan")
     try:
+        _word("text_raw", raw)
         extra = {**({"text_raw": str(raw if raw is not None else text)} if text is not None else {}), **place}
-        own_split = _word(values.pop("split", None))
-        own_speaker, own_language = _word(values.pop("speaker", None)), _word(values.pop("language", None))
+        own_split, own_speaker, own_language = (
+            _word(name, values.pop(name, None)) for name in ("split", "speaker", "language")
+        )
         if own_split or split:
             extra["split"] = split_name(own_split or split or "")
         return Utterance(
@@ -236,7 +293,7 @@ def _beside(
     split = _split_of(folders[0]) if folders else None
     voice = next((part for part in folders if part.lower() not in _PLAIN_FOLDERS and _split_of(part) is None), None)
     extra: dict[str, Any] = {"split": split} if split else {}
-    found = next((texts[name + ending] for ending in _TEXTS if name + ending in texts), None)
+    found = _text_of(path, texts)
     source = None if found is None else root / found
     text: str | None = None
     if source is not None:
@@ -256,6 +313,26 @@ def _beside(
     return Utterance(
         id=name, audio=path, text=text, speaker=voice or speaker, language=_language(language), extra=extra
     )
+
+
+def _text_of(path: str, texts: Mapping[str, str]) -> str | None:
+    """The file with the text of an audio file; None where there is none."""
+    name = _stem(path)
+    return next((texts[name + ending] for ending in _TEXTS if name + ending in texts), None)
+
+
+def _texts_alone(files: Sequence[str], audio: Sequence[str]) -> Iterator[Drop]:
+    """Texts that no audio has the name of, each name once."""
+    seen = {_stem(path) for path in audio if not is_hidden(path)}
+    at_root = any("/" not in name for name in seen)
+    for path in files:
+        if not path.lower().endswith(_TEXTS) or is_hidden(path) or not (at_root or "/" in path):
+            continue
+        name = path[: -len(_ending(path))]
+        if not {name, splitext(path)[0]} & seen and not _ABOUT.fullmatch(name.rpartition("/")[2]):
+            seen.add(name)
+            detail = f"no audio is called like {PurePosixPath(path).name} and lies beside it"
+            yield Drop(printable(name), "", "missing_audio", printable(detail), "scan")
 
 
 def _text_fault(text: object, require_text: bool) -> str:
@@ -289,18 +366,20 @@ def _split_in(name: str) -> str | None:
 def _stretch(values: dict[str, Any], duration: float) -> tuple[float, float] | None:
     """Where a row begins and ends in its file, s; None for all of it.
 
-    Either `start` and `end` say so, or `offset` and `duration`, as in manifests of NeMo.
+    Either `start` and `end` say so, or `offset` and `duration`, as in manifests of NeMo. One of `start` and `end`
+    without the other is a column of another meaning.
     """
     offset = _number("offset", values.pop("offset", None))
-    start, end = (_number(name, values.get(name)) for name in ("start", "end"))
+    paired = "start" in values and "end" in values
+    start, end = (_number(name, values[name]) if paired else None for name in ("start", "end"))
     if start is None and end is None and offset is not None:
         if offset and not duration:
             raise ValueError(f"an offset of {offset} s needs a duration")
         start, end = offset, offset + duration if duration else None
         if end is None:
             return None
-    elif not ("start" in values and "end" in values):
-        return None  # a column of another meaning
+        if not paired:  # `extra.start` and `extra.end` are those of the stretch
+            values.update({f"custom_{name}": values.pop(name) for name in ("start", "end") if name in values})
     if start is None and end is None:
         return None
     if start is None or end is None or not 0 <= start < end:
@@ -342,14 +421,21 @@ def _language(value: str | None) -> str | None:
     return language_code(value) if value else None
 
 
-def _word(value: object) -> str | None:
+def _word(name: str, value: object) -> str | None:
+    if isinstance(value, dict | list | bool):
+        raise ValueError(f"{name} is {value!r:.99}, a text or a number was expected")
     return str(value).strip() or None if value is not None else None
 
 
 def _small_ending(path: str) -> str:
     """The path with its ending in small letters."""
-    ending = next(ending for ending in _TEXTS if path.lower().endswith(ending))
+    ending = _ending(path)
     return path[: -len(ending)] + ending
+
+
+def _ending(path: str) -> str:
+    """The ending of a text, in small letters."""
+    return next(ending for ending in _TEXTS if path.lower().endswith(ending))
 
 
 def _stem(path: str) -> str:

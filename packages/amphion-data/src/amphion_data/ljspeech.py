@@ -23,7 +23,13 @@ __all__ = ["LJSPEECH", "iter_ljspeech"]
 
 
 def iter_ljspeech(
-    root: Path, *, speaker: str = "LJ", language: str = "en", overlay: str | None = None, **_: Any
+    root: Path,
+    *,
+    speaker: str = "LJ",
+    language: str = "en",
+    require_text: bool = True,
+    overlay: str | None = None,
+    **_: Any,
 ) -> Iterator[Utterance | Drop]:
     """Rows in the order of `metadata.csv`, then the audio that it does not list.
 
@@ -31,6 +37,7 @@ def iter_ljspeech(
         root: the folder that holds `metadata.csv`.
         speaker: label of the voice, for other corpora in this layout.
         language: two letters, the same.
+        require_text: whether a row with two empty texts is dropped.
         overlay: file of `ID<tab>TEXT` lines, whose texts replace those of the table.
 
     Raises:
@@ -59,7 +66,7 @@ def iter_ljspeech(
     listed: set[str] = set()
     for number, line in enumerate(table.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if line.strip():
-            row = _row(line, f"metadata.csv:{number}", files, speaker, language)
+            row = _row(line, f"metadata.csv:{number}", files, speaker, language, require_text)
             listed.add(row.id)
             if isinstance(row, Utterance) and row.id in texts:
                 row = replace(row, text=texts[row.id], extra={**row.extra, "warnings": ["text_from_overlay"]})
@@ -72,7 +79,9 @@ def iter_ljspeech(
             yield Drop(stem, path, "unlisted_audio", "metadata.csv has no row for it", "scan")
 
 
-def _row(line: bytes, where: str, files: dict[str, str], speaker: str, language: str) -> Utterance | Drop:
+def _row(
+    line: bytes, where: str, files: dict[str, str], speaker: str, language: str, require_text: bool
+) -> Utterance | Drop:
     name = line.split(b"|")[0].strip().decode("utf-8", "backslashreplace")
     try:
         columns = line.removesuffix(b"\r").decode("utf-8").split("|")
@@ -88,12 +97,11 @@ def _row(line: bytes, where: str, files: dict[str, str], speaker: str, language:
     raw, normalised = columns[1], columns[2]
     extra: dict[str, Any] = {"text_raw": raw, "chapter": name[:5]}
     text = clean_text(normalised)
-    if not text:
-        text = clean_text(raw)
+    if not text and (text := clean_text(raw)):
         extra["warnings"] = ["text_from_raw"]
-    if not text:
+    if not text and require_text:
         return Drop(name, files[name], "empty_text", f"{where}: both texts are empty", "scan")
-    return Utterance(id=name, audio=files[name], text=text, speaker=speaker, language=language, extra=extra)
+    return Utterance(id=name, audio=files[name], text=text or None, speaker=speaker, language=language, extra=extra)
 
 
 def _overlay(path: str | None) -> dict[str, str]:

@@ -33,7 +33,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
 """Our name of a column to those that tables in the world use, the better first, without regard to case."""
 
 
-_QUOTES = "a quote inside a quoted column has to be doubled"
+_QUOTES = "a quote inside a quoted column has to be doubled, and one that opens a column to be closed"
+_LONGEST = 16 << 20  # characters of a column; the csv module takes 131,072, fewer than a transcript may have
 _NAMES = "|".join((*ALIASES["id"], *ALIASES["audio"]))
 _PAIR = re.compile(rf'"({_NAMES})"\s*:\s*("[^"\\\x00-\x1f]*"|[1-9]\d*)')
 
@@ -166,6 +167,7 @@ def _plain_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
 
 
 def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
+    csv.field_size_limit(max(_LONGEST, csv.field_size_limit()))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         header = [name.strip() for name in next(reader)]
