@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import tarfile
@@ -280,3 +281,123 @@ def test_a_rating_that_is_no_number_is_left_out_and_noted(text, run, stated):
     done = run("emilia")
     assert done.report.warnings["no_number"] == 1
     assert (done.rows[A].extra.get("dnsmos"), done.rows[B].extra["dnsmos"]) == (None, 3.21)
+
+
+@pytest.mark.parametrize("layout", ["tar", "early", "unpacked", "list"])
+def test_fields_of_the_json_do_not_say_what_to_read_of_the_clip(text, run, layout):
+    stated = {"start": 100, "end": 103.2, "channel": 3, "split": "none", "_member": [0, 4], "_channels": 9}
+    values = fields(A, **stated)
+    if layout == "tar":
+        text("DE/DE-B000070.tar", pack(pair(values)))
+    elif layout == "list":
+        text("talk.json", json.dumps([{"text": "Hi", "language": "de", **stated}]))
+        text("talk_0.mp3", SOUND)
+    else:
+        text("DE/DE_B00007.jsonl", json.dumps(values))
+        batch = pack(BATCH[:1], "w:gz")
+        text(*(("DE/DE_B00007.tar.gz", batch) if layout == "early" else (f"DE/DE_B00007/{A}.mp3", SOUND)))
+    done = run("emilia")
+    (row,) = done.rows.values()
+    assert row.duration == pytest.approx(audio.info(SOUND).duration)
+    assert (row.extra["source_start"], row.extra["source_channel"], row.extra["source_split"]) == (100, 3, "none")
+    assert not {"start", "end", "channel", "_member", "_channels"} & row.extra.keys()
+    assert done.report.warnings["private_field"] == 2 and not done.drops
+
+
+def test_a_field_that_has_the_new_name_of_another_stays_and_the_other_is_noted(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A, start=1.0, source_start=2.0))))
+    row = run("emilia").rows[A]
+    assert row.extra["source_start"] == 2.0
+    assert "field_twice: start of the JSON is left out, since it has source_start too" in row.extra["warnings"]
+
+
+@pytest.mark.parametrize("layout", ["tar", "early"])
+def test_of_several_audio_members_of_one_name_the_first_by_name_stays(text, run, layout):
+    sounds = [(f"a/{A}.wav", b"junk"), (f"a/{A}.mp3", SOUND), (f"a/{A}.aiff", b"junk")]
+    if layout == "tar":
+        text("DE/DE-B000070.tar", pack([*sounds, *pair(fields(A), key=f"a/{A}")[:1]]))
+    else:
+        text("DE/DE_B00007.tar.gz", pack([(f"b/{A}.flac", b"junk"), *sounds], "w:gz"))
+        text("DE/DE_B00007.jsonl", json.dumps(fields(A)))
+    done = run("emilia")
+    assert list(done.rows) == [A]
+    further = {f"a/{A}.wav": "duplicate_id", f"a/{A}.aiff": "unsupported_audio"}
+    further |= {f"b/{A}.flac": "duplicate_id"} if layout == "early" else {}
+    assert {drop["audio"].split("/", 2)[2]: drop["reason"] for drop in drops(done)} == further
+
+
+def test_loose_audio_and_hidden_files_beside_tars_are_drops(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A))))
+    text("DE/stray.mp3", SOUND)
+    text("DE/._stray.mp3", b"x")
+    text("DE/._DE-B000071.tar", b"x")
+    text("__MACOSX/DE/DE_B00007.tar.gz.0", b"x")
+    text("DE/.DE_B00007.jsonl", "junk")
+    done = run("emilia")
+    assert list(done.rows) == [A]
+    assert {drop["audio"]: drop["reason"] for drop in drops(done)} == {
+        "DE/stray.mp3": "unlisted_audio",
+        "DE/._stray.mp3": "hidden_file",
+        "DE/._DE-B000071.tar": "hidden_file",
+        "__MACOSX/DE/DE_B00007.tar.gz.0": "hidden_file",
+        "DE/.DE_B00007.jsonl": "hidden_file",
+    }
+
+
+def test_hidden_tables_and_damage_of_the_big_archive_are_drops(text, run):
+    text("DE/DE_B00007.tar.gz", pack(BATCH[:1], "w:gz"))
+    members = [("DE/._DE_B00007.jsonl", b"x"), ("DE/DE_B00007.jsonl", json.dumps(fields(A)).encode())]
+    tables = pack([*members, ("DE/DE_B00008.jsonl", b" " * 2000)])
+    text("openemilia_all.tar.gz", gzip.compress(tables[: tables.rindex(b"DE/DE_B00008.jsonl") + 1000]))
+    done = run("emilia")
+    assert list(done.rows) == [A]
+    assert done.drops == [("DE/._DE_B00007.jsonl", "hidden_file"), ("openemilia_all.tar.gz", "truncated_audio")]
+
+
+def test_an_unpacked_clip_that_lies_in_two_folders_is_taken_once(text, run):
+    for folder in ("a", "b"):
+        text(f"DE/{folder}/{A}.mp3", SOUND)
+    text("DE/DE_B00007.jsonl", json.dumps(fields(A)))
+    done = run("emilia")
+    assert done.rows[A].extra["source"] == f"DE/a/{A}.mp3" and done.drops == [(f"DE/b/{A}", "duplicate_id")]
+
+
+@pytest.mark.parametrize("layout", ["early", "unpacked", "big archive", "elsewhere"])
+def test_batches_of_one_name_in_two_folders_have_their_own_tables(text, run, layout):
+    tables = {}
+    for folder, id in (("EN", A), ("ZH", B)):
+        name = f"{folder}/EN_B00000"
+        tables[f"{name}.jsonl"] = json.dumps(fields(id))
+        if layout == "unpacked":
+            text(f"{name}/{id}.mp3", SOUND)
+        else:
+            text(f"{name}.tar.gz", pack([(f"x/{id}.mp3", SOUND)], "w:gz"))
+    if layout == "big archive":
+        members = [(name, table.encode()) for name, table in tables.items()]
+        text("openemilia_all.tar.gz", pack(members, "w:gz"))
+        text("ZH/EN_B00000.jsonl", tables["ZH/EN_B00000.jsonl"])
+    else:
+        for name, table in tables.items():
+            text(f"tables/{name}" if layout == "elsewhere" else name, table)
+    done = run("emilia")
+    assert sorted(done.rows) == [A, B] and not done.drops
+
+
+def test_a_table_of_an_unpacked_batch_is_not_that_of_an_archive_elsewhere(text, run):
+    text("EN/EN_B00000.tar.gz", pack([(f"x/{A}.mp3", SOUND)], "w:gz"))
+    text(f"ZH/EN_B00000/{B}.mp3", SOUND)
+    text("ZH/EN_B00000.jsonl", json.dumps(fields(B)))
+    done = run("emilia")
+    assert list(done.rows) == [B] and done.drops == [(A, "bad_row")]
+
+
+@pytest.mark.parametrize("stated", [5, "ab", [1], {"a": 1}])
+def test_warnings_of_the_json_that_are_no_list_of_words_get_another_name(text, run, stated):
+    text("DE/DE-B000070.tar", pack(pair(fields(A, warnings=stated, language="de", speaker=None, text="x"))))
+    done = run("emilia")
+    assert done.rows[A].extra["custom_warnings"] == stated and not done.report.warnings
+
+
+def test_warnings_of_the_json_stand_before_ours(text, run):
+    text("DE/DE-B000070.tar", pack(pair(fields(A, warnings=["noise"], speaker=None, text="x"))))
+    assert run("emilia").rows[A].extra["warnings"] == ["noise", "language_in_capitals"]

@@ -58,6 +58,13 @@ def test_librilight_rows_are_stretches_of_chapters(root, sound, text, run):
     )
 
 
+def test_regions_of_librilight_that_overlap_are_one(sound, text, run):
+    sound("small/1/b/c.flac", seconds=39, rate=16_000)
+    text("small/1/b/c.json", json.dumps({"voice_activity": [[21, 25], [0, 20], [25.5, 39], [5, 10], [24, 25.2]]}))
+    rows = run("librilight").rows.values()
+    assert [(row.extra["start"], row.extra["end"]) for row in rows] == [(0.0, 20.1), (20.9, 39.0)]
+
+
 def test_librilight_says_what_lies_behind_the_end_of_a_chapter(sound, text, run, root):
     for stem, regions in (
         ("clipped", [[0.5, 3.0]]),

@@ -14,7 +14,8 @@ import contextlib
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple
 
@@ -27,17 +28,22 @@ from amphion_core.schema import Utterance
 from amphion_data.corpora.listing import Listing, find_root, nfc
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
-from amphion_data.files import walk
+from amphion_data.files import is_audio, is_hidden, walk
 from amphion_data.places import open_archive
 
 __all__ = ["EMILIA", "iter_emilia"]
 
 _BATCH = re.compile(r"(?P<stem>.*)\.tar\.gz(\.\d+)?")
+_DATA = re.compile(r".*\.(tar|tar\.gz(\.\d+)?|jsonl?)")
+_TABLES = "openemilia_all.tar.gz"
+"""The archive of the tables of all early batches."""
 _OLD_LOADER = ("audio_paths", "json_paths", "durations", "phone_counts")
 _ARRAYS = frozenset({"npy", "npz"})
 """Endings of numpy objects, which can hold pickles; no row of Emilia has one."""
 _NUMBERS = ("dnsmos", "phone_count")
 """Fields that filters compare with numbers."""
+_RENAMED = {name: f"source_{name}" for name in ("start", "end", "channel", "split")}
+"""Fields of the JSON that tell of the recording; under their own names they would say what to read of the clip."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -73,16 +79,22 @@ def iter_emilia(
         base, names = root.parent, [root.name]
     else:
         base, names = find_root(root, _has_data, "Emilia needs *.tar, *.tar.gz, *.jsonl or lists of its pipeline"), None
-    files = [path for path in (names or walk(base)) if not PurePosixPath(path).name.startswith(".")]
+    paths = names or list(walk(base))
+    yield from (_hidden(path, path) for path in paths if is_hidden(path) and _DATA.fullmatch(path))
+    files = [path for path in paths if not is_hidden(path)]
     asked = _Asked(language, str(trust_stem).lower() in ("true", "1", "yes"), require_text)
     for path in files:
         if path.endswith(".tar"):
             yield from _tar(base, path, asked)
     early = sorted({f"{match['stem']}.tar.gz" for path in files if (match := _BATCH.fullmatch(path))})
-    tables = _tables(base, files, early)
+    drops: list[Drop] = []
+    tables = _tables(base, files, early, drops)
+    yield from drops
+    early = [archive for archive in early if not archive.endswith(_TABLES)]
+    table_of = _tables_of(base, early, tables)
     for archive in early:
-        if not archive.endswith("openemilia_all.tar.gz"):
-            yield from _early(base, archive, tables.pop(_batch(archive), None), asked)
+        name = table_of.get(archive, "")
+        yield from _early(base, archive, name, tables.pop(name, []), asked)
     if names is None:
         yield from _unpacked(base, tables, asked)
 
@@ -103,33 +115,45 @@ def _tar(root: Path, path: str, asked: _Asked) -> Iterator[Utterance | Drop]:
 
 
 def _grouped(group: Group, read: Read, tar: str, release: str | None, asked: _Asked) -> Iterator[Utterance | Drop]:
-    """The row of members with one name, if it is one; and the arrays among them, which are refused."""
-    held = group.members
-    yield from _arrays(group, tar)
-    field = _sound(group)
-    if field is not None:
-        yield _grouped_row(group, field, read, tar, release, asked)
+    """The row of members with one name, if it is one; and those among them that are refused or one audio too many."""
+    held, sounds = group.members, _sounds(group)
+    yield from _refused(group, tar)
+    if sounds:
+        yield _grouped_row(group, sounds[0], read, tar, release, asked)
+        yield from _further(group.key, sounds, tar)
     elif "json" in held:  # other members, such as a README, belong to no row
         detail = f"the tar has {held['json'].name} and no audio of that name"
         yield Drop(group.key, f"{tar}/{group.key}.mp3", "missing_audio", detail, "scan")
 
 
-def _arrays(group: Group, archive: str) -> Iterator[Drop]:
-    """Numpy objects among the members of a row."""
+def _refused(group: Group, archive: str) -> Iterator[Drop]:
+    """Numpy objects among the members of a row, and audio of other kinds than Emilia has."""
     for name, member in sorted(group.members.items()):
+        place = f"{archive}/{member.name}"
         if name.rpartition(".")[2] in _ARRAYS:
             detail = "a numpy object can run code when it is read; it is never opened"
-            yield Drop(f"{group.key}.{name}", f"{archive}/{member.name}", "unsafe_path", detail, "scan")
+            yield Drop(f"{group.key}.{name}", place, "unsafe_path", detail, "scan")
+        elif is_audio(member.name) and name not in AUDIO_FIELDS:
+            detail = f"the audio of a row is one of {', '.join(AUDIO_FIELDS)}"
+            yield Drop(f"{group.key}.{name}", place, "unsupported_audio", detail, "scan")
 
 
-def _sound(group: Group) -> str | None:
-    return next((name for name in AUDIO_FIELDS if name in group.members), None)
+def _sounds(group: Group) -> list[Member]:
+    """Audio among the members of a row, sorted by name."""
+    return sorted((m for name, m in group.members.items() if name in AUDIO_FIELDS), key=lambda member: member.name)
+
+
+def _further(id: str, sounds: Sequence[Member], archive: str) -> Iterator[Drop]:
+    """Audio whose name differs from the first only in its folder or its ending."""
+    for member in sounds[1:]:
+        detail = f"{sounds[0].name} has this name too; the first stays"
+        yield Drop(id, f"{archive}/{member.name}", "duplicate_id", detail, "scan")
 
 
 def _grouped_row(
-    group: Group, field: str, read: Read, tar: str, release: str | None, asked: _Asked
+    group: Group, sound: Member, read: Read, tar: str, release: str | None, asked: _Asked
 ) -> Utterance | Drop:
-    sound, stated = group.members[field], group.members.get("json")
+    stated = group.members.get("json")
     audio = f"{tar}/{sound.name}"
     if stated is None:
         return Drop(group.key, audio, "bad_row", "no json beside the audio", "scan")
@@ -149,37 +173,35 @@ def _grouped_row(
     return _row(values, key, audio, place, release, asked, repairs)
 
 
-def _early(root: Path, archive: str, table: list[bytes] | None, asked: _Asked) -> Iterator[Utterance | Drop]:
-    """Rows of a compressed batch, whose fields stand in the JSON lines beside it."""
+def _early(root: Path, archive: str, name: str, lines: list[bytes], asked: _Asked) -> Iterator[Utterance | Drop]:
+    """Rows of a compressed batch, whose fields stand in the lines of the table of this name; empty for none."""
     drops: list[Drop] = []
     members: list[Member] = []
     try:
         members = list_members(root / archive, drops, _unpacking)
     except (ValueError, OSError, EOFError) as error:
         yield _unreadable(root, archive, error)
-        if table is None:
+        if not name:
             return
     groups = group_members(root / archive, members, drops)
     yield from (_below(drop, archive) for drop in drops)
     sounds: dict[str, Member] = {}
-    for group in groups:
-        yield from _arrays(group, archive)
-        field, stem = _sound(group), PurePosixPath(group.key).name
-        if field is None:
-            continue
-        member = group.members[field]
-        if sounds.setdefault(stem, member) is not member:
-            detail = f"{sounds[stem].name} has this name too; the first stays"
-            yield Drop(stem, f"{archive}/{member.name}", "duplicate_id", detail, "scan")
-    if table is None:
-        detail = f"no {_batch(archive)}.jsonl beside it or in openemilia_all.tar.gz"
+    for group in sorted(groups):
+        yield from _refused(group, archive)
+        stem, found = PurePosixPath(group.key).name, _sounds(group)
+        if found:
+            found = found if stem not in sounds else [sounds[stem], *found]
+            sounds[stem] = found[0]
+            yield from _further(stem, found, archive)
+    if not name:
+        detail = f"no {PurePosixPath(archive).name.removesuffix('.tar.gz')}.jsonl beside it or in {_TABLES}"
         yield from (Drop(stem, f"{archive}/{m.name}", "bad_row", detail, "scan") for stem, m in sounds.items())
         return
     listed = set()
-    for number, line in enumerate(table, 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        where = f"{_batch(archive)}.jsonl:{number}"
+        where = f"{name}.jsonl:{number}"
         try:
             values = parse_json(line)
         except RowError as error:
@@ -202,9 +224,6 @@ def _early(root: Path, archive: str, table: list[bytes] | None, asked: _Asked) -
 def _unpacked(root: Path, tables: Mapping[str, list[bytes]], asked: _Asked) -> Iterator[Utterance | Drop]:
     """Rows of batches that lie unpacked beside their JSON lines, and of folders that the pipeline wrote."""
     listing = Listing(root)
-    lists = [path for path in listing.files if path.endswith(".json")]
-    if not tables and not lists:
-        return
     yield from listing.faults()
     stems: dict[str, str] = {}
     for name in listing.audio:
@@ -213,9 +232,14 @@ def _unpacked(root: Path, tables: Mapping[str, list[bytes]], asked: _Asked) -> I
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield _unpacked_row(line, f"{batch}.jsonl:{number}", stems, listing, asked)
-    for path in lists:
-        yield from _pipeline_list(listing, path, asked)
-    yield from listing.rest("no list has it")
+    for path in listing.files:
+        if path.endswith(".json"):
+            yield from _pipeline_list(listing, path, asked)
+    rest = {drop.id: drop for drop in listing.rest("no list has it")}
+    for name, drop in rest.items():
+        first = stems[name.rpartition("/")[2]]
+        detail = f"{listing.audio[first]} has this name too and is listed"
+        yield drop if first in rest else Drop(name, drop.audio, "duplicate_id", detail, "scan")
 
 
 def _unpacked_row(
@@ -248,13 +272,12 @@ def _pipeline_list(listing: Listing, path: str, asked: _Asked) -> Iterator[Utter
             yield Drop(key, "", "missing_audio", f"{path}, item {number}: no {key}.mp3", "scan")
             continue
         start, end, speaker = item.get("start"), item.get("end"), item.get("speaker")
-        values = {name: value for name, value in item.items() if name not in ("start", "end")}
         recording = PurePosixPath(base).name
         if isinstance(speaker, str) and speaker and not speaker.startswith(recording):
             speaker = f"{recording}_{speaker}"  # labels are valid within one recording only
-        values |= {"id": key, "wav": audio, "speaker": speaker}
-        if isinstance(start, int | float) and isinstance(end, int | float):
-            values |= {"duration": end - start, "source_start": start, "source_end": end}
+        values = item | {"id": key, "wav": audio, "speaker": speaker}
+        if _is_number(start) and _is_number(end):
+            values["duration"] = end - start
         yield _row(values, key, audio, {}, "emilia", asked._replace(trusted=False), _repairs(b"", audio))
 
 
@@ -278,7 +301,7 @@ def _row(
     if duration is not None and not (_is_number(duration) and 0 <= duration < float("inf")):
         detail = f"the JSON's duration is {duration!r}, a number of seconds was expected"
         return Drop(key, audio, "duration_mismatch", detail, "scan")
-    plain = {k: v for k, v in values.items() if k not in ("_id", "id")}
+    plain, left_out = _foreign({k: v for k, v in values.items() if k not in ("_id", "id")})
     marked = {"_id": key} if kind == "yodas" else {"id": key, "wav": plain.pop("wav", None) or ""}
     plain.pop("sample_rate", None)
     try:
@@ -296,12 +319,14 @@ def _row(
     strange = {k: extra.pop(k) for k in _NUMBERS if k in extra and not _is_number(extra[k])}
     language = values.get("language")
     noted = [
+        *extra.pop("warnings", []),
         *repairs,
         *([f"id_of_member: the JSON has {name!r}"] if name != key else []),
         *(["speaker_prefix"] if row.speaker else []),
         *(["language_in_capitals"] if isinstance(language, str) and language != row.language else []),
         *(["blank_around_text"] if isinstance(raw, str) and raw != raw.strip() else []),
         *(f"no_number: {name} is {value!r:.50}; it is left out" for name, value in strange.items()),
+        *left_out,
     ]
     return Utterance(
         id=row.id,
@@ -320,6 +345,22 @@ def _row(
     )
 
 
+def _foreign(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Fields of the JSON under names that have no meaning of ours, and what is noted of those that are left out."""
+    kept: dict[str, Any] = {}
+    noted = []
+    for name, value in values.items():
+        listed = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        other = "custom_warnings" if name == "warnings" and not listed else _RENAMED.get(name, name)
+        if name.startswith("_"):  # such names are ours and say where to read
+            noted.append(f"private_field: {name!r:.50} of the JSON is left out")
+        elif other != name and other in values:
+            noted.append(f"field_twice: {name} of the JSON is left out, since it has {other} too")
+        else:
+            kept[other] = value
+    return kept, noted
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -333,21 +374,57 @@ def _repairs(data: bytes, *names: str) -> list[str]:
     ]
 
 
-def _tables(root: Path, files: list[str], early: list[str]) -> dict[str, list[bytes]]:
-    """Lines of the JSON-lines tables by batch, those beside the archives before those of the big archive."""
-    found: dict[str, list[bytes]] = {}
+def _tables(root: Path, files: list[str], early: list[str], drops: list[Drop]) -> dict[str, list[bytes]]:
+    """Lines of the JSON-lines tables by path without ending; of those in the big archive, the ones that no file has."""
+    loose = [path.removesuffix(".jsonl") for path in files if path.endswith(".jsonl")]
+    tables = {path: (root / f"{path}.jsonl").read_bytes().split(b"\n") for path in loose}
+    packed: dict[str, list[bytes]] = {}
     for archive in early:
-        if archive.endswith("openemilia_all.tar.gz"):
-            drops: list[Drop] = []
-            with _unpacking(root / archive) as (_, read):
-                for member in list_members(root / archive, drops, _unpacking):
-                    if member.kind == "file" and member.name.endswith(".jsonl"):
-                        lines = read(member.offset, member.size).split(b"\n")
-                        found[PurePosixPath(member.name).stem] = lines
-    for path in files:
-        if path.endswith(".jsonl"):
-            found[PurePosixPath(path).stem] = (root / path).read_bytes().split(b"\n")
+        if archive.endswith(_TABLES):
+            packed |= _packed_tables(root, archive, drops)
+    known = {short for path in tables for short in (_name(path), _folder_and_name(path))}
+    count = Counter(map(_name, packed))
+    for path, lines in packed.items():
+        if (_name(path) if count[_name(path)] == 1 else _folder_and_name(path)) not in known:
+            tables[path] = lines
+    return tables
+
+
+def _packed_tables(root: Path, archive: str, drops: list[Drop]) -> dict[str, list[bytes]]:
+    """Lines of the tables in the big archive, by path in it without ending."""
+    found: dict[str, list[bytes]] = {}
+    damage: list[Drop] = []
+    with _unpacking(root / archive) as (_, read):
+        for member in list_members(root / archive, damage, _unpacking):
+            name = member.name.removeprefix("./")
+            if member.kind == "file" and is_hidden(name):
+                drops.append(_hidden(name, f"{archive}/{name}"))
+            elif member.kind == "file" and name.endswith(".jsonl"):
+                found[name.removesuffix(".jsonl")] = read(member.offset, member.size).split(b"\n")
+    drops += [_below(drop, archive) for drop in damage]
     return found
+
+
+def _tables_of(root: Path, archives: Sequence[str], tables: Iterable[str]) -> dict[str, str]:
+    """The table of each archive: that beside it; else one in a folder called like its own; else one of its name."""
+    chosen: dict[str, str] = {}
+    for short in (str, _folder_and_name, _name):
+        left = sorted(set(tables) - set(chosen.values()), reverse=True)
+        # A table beside an unpacked batch is of that one, unless the archive lies there too.
+        free = {short(table): table for table in left if short is str or not (root / table).is_dir()}
+        for archive in archives:
+            own = short(archive.removesuffix(".tar.gz"))
+            if archive not in chosen and own in free:
+                chosen[archive] = free.pop(own)
+    return chosen
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _folder_and_name(path: str) -> str:
+    return "/".join(path.split("/")[-2:])
 
 
 @contextlib.contextmanager
@@ -372,8 +449,8 @@ def _length(stream: BinaryIO) -> int:
     return size
 
 
-def _batch(archive: str) -> str:
-    return PurePosixPath(archive).name.removesuffix(".tar.gz")
+def _hidden(name: str, path: str) -> Drop:
+    return Drop(name, path, "hidden_file", "left by a system or an archiver", "scan")
 
 
 def _unreadable(root: Path, path: str, error: Exception) -> Drop:

@@ -132,20 +132,25 @@ def _chapter(
 
 
 def _metadata(listing: Listing, path: str) -> tuple[dict[str, Any], list[tuple[float, float]]]:
-    """What the JSON of a chapter says, and its regions of speech in order, s."""
+    """What the JSON of a chapter says, and its regions of speech in order, s; those that overlap are one."""
     text = listing.text(path)
     if text is None:
         raise ValueError(f"no {path.rpartition('/')[2]} beside it")
     values = json.loads(text)
     if not isinstance(values, dict) or not isinstance(values.get("voice_activity"), list):
         raise ValueError(f"{path.rpartition('/')[2]} has no list voice_activity")
-    regions = []
+    pairs = []
     for pair in values["voice_activity"]:
         numbers = isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, int | float) for v in pair)
         if not numbers or not 0 <= pair[0] <= pair[1]:
             raise ValueError(f"{path.rpartition('/')[2]}: {pair!r} is no region of speech")
-        regions.append((float(pair[0]), float(pair[1])))
-    return values, sorted(regions)
+        pairs.append((float(pair[0]), float(pair[1])))
+    regions: list[tuple[float, float]] = []
+    for start, end in sorted(pairs):
+        if regions and start < regions[-1][1]:
+            start, end = regions[-1][0], max(end, regions.pop()[1])
+        regions.append((start, end))
+    return values, regions
 
 
 def stitch(
@@ -154,7 +159,7 @@ def stitch(
     """Regions joined to clips across gaps under 1 s, up to a length; a gap between two clips is cut at its middle.
 
     Args:
-        regions: start and end in seconds, in order.
+        regions: start and end in seconds, in order; none reaches into the next.
         longest: of a clip, s; a region that is longer stays whole here.
         length: of the recording, s; None takes no margin behind the last region.
 
