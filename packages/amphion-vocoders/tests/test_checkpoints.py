@@ -186,6 +186,25 @@ def test_what_is_not_known_is_left_to_others(tmp_path):
         load_vocoder("someone/model")
 
 
+def test_a_file_without_a_configuration_says_how_to_give_one(released):
+    (released / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"v1 has no args\.json or config\.json beside it.*--kind KIND --args"):
+        load_vocoder(released / "generator_v1")
+
+
+def test_a_file_whose_configuration_names_no_vocoder_says_how_to_name_one(released):
+    (released / "config.json").write_text('{"text": 1}')
+    with pytest.raises(ValueError, match=r"beside .*v1 does not say which vocoder it is; .* convert .* --kind KIND"):
+        load_vocoder(released / "generator_v1")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_file_of_a_folder_of_ours_is_answered_with_the_folder(released, tmp_path, name):
+    ours = convert_checkpoint(released, tmp_path / "ours")
+    with pytest.raises(ValueError, match=r"one file of a vocoders/hifigan in our own layout; give its folder, .*ours$"):
+        load_vocoder(ours / name)
+
+
 def test_a_name_that_is_nearly_right_is_answered_by_the_right_one():
     with pytest.raises(LookupError, match="did you mean bigvgan-24khz-100band"):
         load_vocoder("bigvgan-24khz-10band")

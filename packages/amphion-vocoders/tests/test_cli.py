@@ -87,6 +87,13 @@ def test_bench_prints_figures():
     assert "real time, CPU" in result.output
 
 
+def test_bench_takes_settings():
+    assert invoke("bench", "world", "--seconds", 0.2, "--runs", 1, "--set", "inversion_steps=1").exit_code == 0
+    result = invoke("bench", "world", "--set", "seed=1")
+    assert result.exit_code == 1
+    assert "given by --seed" in str(result.exception)
+
+
 def test_convert_says_which_vocoders_have_released_checkpoints(tmp_path):
     result = invoke("convert", tmp_path, tmp_path / "out", "--kind", "world")
     assert result.exit_code != 0

@@ -84,6 +84,9 @@ def test_what_a_row_says_of_its_audio_is_no_mel():
         ("x.json", {"fmax": 3000, "text": "hello"}, "f_max: the mel has 3000"),
         ("mel.json", {"sr": 16000, "remark": "ours"}, "sample_rate: the mel has 16000"),
         ("mel.json", {"log": "log10"}, "log: the mel has 'log10'"),
+        ("mel.json", {"log_base": 10.0}, "log: the mel has 'log10', the vocoder takes 'ln'"),
+        ("mel.json", {"log_base": 2}, "log: the mel has 'log_base 2', the vocoder takes 'ln'"),
+        ("mel.json", {"log": "ln", "log_base": 10}, "log: the mel has 'log ln, log_base 10'"),
         ("mel.json", {"sr": "8k", "fmax": None}, "sample_rate: the mel has '8k'"),
         ("mel.json", {"remark": "ours"}, r"mel\.json states no setting of a mel; it takes sample_rate, n_fft"),
         ("mel.json", [1], r"mel\.json states no setting"),
@@ -100,15 +103,25 @@ def test_settings_without_a_value_are_not_stated():
     check_stated({"hop_length": None, "f_max": None, "n_mels": 12}, MEL)
 
 
-@pytest.mark.parametrize("stated", [False, True])
-def test_likely_log10_is_warned_of_by_name_unless_the_settings_are_stated(model, tmp_path, caplog, stated):
+@pytest.mark.parametrize(
+    ("base", "log"), [(10, "log10"), (10.0, "log10"), ("10", "log10"), (None, "ln"), ("e", "ln"), (2.71828, "ln")]
+)
+def test_the_base_of_a_logarithm_is_its_name(base, log):
+    assert settings_of({**FOREIGN, "log_base": base})["log"] == log
+    check_stated(settings_of({**FOREIGN, "log_base": base}), MEL.updated(log=log))
+
+
+@pytest.mark.parametrize("stated", [None, FOREIGN, {**FOREIGN, "log": None}, MEL.to_dict(), {"log_base": "e"}])
+def test_likely_log10_is_warned_of_by_name_unless_the_logarithm_is_stated(model, tmp_path, caplog, stated):
     np.save(tmp_path / "x.npy", mel_of(MEL.updated(log="log10"), 1.0).clamp(min=-4).numpy())  # a quiet room
     if stated:
-        (tmp_path / "mel.json").write_text(json.dumps(MEL.to_dict()))
+        (tmp_path / "mel.json").write_text(json.dumps(stated))
     with caplog.at_level(logging.WARNING), warnings.catch_warnings():
         warnings.simplefilter("error")
         assert synthesize([tmp_path / "x.npy"], model, tmp_path / "out")
-    assert ("x.npy: all mel values lie between -5 and 2" in caplog.text) != stated
+    named = stated in (MEL.to_dict(), {"log_base": "e"})
+    assert ("x.npy: all mel values lie between -5 and 2" in caplog.text) != named
+    assert ('"log": "ln" in mel.json' in caplog.text) != named
 
 
 @pytest.mark.parametrize("frames", [12, 13])

@@ -106,6 +106,11 @@ def test_nothing_of_f0_beyond_the_lengths_is_heard():
         (lambda f0: (f0 + 1).log(), "logarithm"),
         (lambda f0: 69 + 12 * torch.log2((f0 + 1) / 440).clamp(min=-5.75), "semitones"),
         (lambda f0: f0 * 40, "cents"),
+        (
+            lambda f0: 1200 * torch.log2((f0 + 1) / 55).clamp(min=0) + 1000,
+            r"median .* no voice .* 1500 Hz; is it in cents",
+        ),
+        (lambda f0: f0 > 0, "holds true and false, as a mask"),
     ],
 )
 def test_what_is_no_f0_in_hertz_is_refused_with_what_to_do(change, words):
@@ -114,8 +119,10 @@ def test_what_is_no_f0_in_hertz_is_refused_with_what_to_do(change, words):
         model().synthesize(mel, change(f0))
 
 
-@pytest.mark.parametrize("f0", [[0.0] * 30, [70.0] * 30, [1000.0] * 30, [45.0] * 5 + [0.0] * 25])
-def test_silence_basses_sopranos_and_creaks_are_let_through(f0):
+@pytest.mark.parametrize(
+    "f0", [[0.0] * 30, [70.0] * 30, [1000.0] * 30, [300.0] * 20 + [2500.0] * 10, [45.0] * 5 + [0.0] * 25]
+)
+def test_silence_basses_sopranos_whistles_and_creaks_are_let_through(f0):
     check_f0(torch.tensor([f0]), torch.zeros(1, 10, 30), needed=True)
 
 

@@ -27,8 +27,11 @@ def adjust(vocoder: Any, items: Sequence[str]) -> None:
     allowed = getattr(vocoder, "adjustable", ())
     for item in items:
         key = item.partition("=")[0].strip()
-        if key.partition(".")[0] not in allowed:
+        name = key.partition(".")[0]
+        if name not in allowed:
             known = f"what can be set is {', '.join(allowed)}" if allowed else "nothing of it can be set"
+            if name == "seed":  # the generator that is given decides
+                known += "; the seed of noise is given by --seed of amphion-vocoders synthesize"
             raise ValueError(f"{key!r} is no setting of the vocoder {getattr(vocoder, 'name', vocoder)!r}: {known}")
     values = apply_overrides(vocoder.config.to_dict(), items)
     vocoder.config = type(vocoder.config).parse(values, where="settings")

@@ -63,7 +63,7 @@ class AutoregressiveVocoder(TrainedVocoder[ConfigT]):
     """
 
     trained_by: ClassVar[str] = "autoregressive-vocoder"
-    adjustable: ClassVar[tuple[str, ...]] = ("temperature", "seed")
+    adjustable: ClassVar[tuple[str, ...]] = ("temperature",)
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__(config)

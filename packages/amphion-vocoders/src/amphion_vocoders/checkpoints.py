@@ -148,7 +148,8 @@ def family_of(args: Mapping[str, Any]) -> str | None:
     if isinstance(model, Mapping):
         name = model.get("generator") or next((key for key in ("vocos", "diffwave") if key in model), None)
         return _FAMILIES.get(str(name), str(name)) if name else None
-    if "N_FLOWS" in (args.get("VOCODER") or {}):  # an older naming
+    older = args.get("VOCODER")
+    if isinstance(older, Mapping) and "N_FLOWS" in older:
         return "waveglow"
     if "upsample_rates" in args:
         return "bigvgan" if "activation" in args else "hifigan"
@@ -160,8 +161,9 @@ def load_vocoder_named(source: str | Path) -> Any | None:
 
     Raises:
         LookupError: it is nearly a name of the list, or of an installed vocoder.
-        FileNotFoundError: a known checkpoint that is not on this machine and can't be fetched.
-        ValueError: files of another code base that don't fit together.
+        FileNotFoundError: a known checkpoint that is not on this machine and can't be fetched, or a file without a
+            configuration beside it.
+        ValueError: files of another code base that don't fit together, or a file whose configuration names no vocoder.
     """
     from amphion_core.released import read_args
 
@@ -178,9 +180,16 @@ def load_vocoder_named(source: str | Path) -> Any | None:
     try:
         args = read_args(path)
     except FileNotFoundError:
+        if path.is_file():
+            raise FileNotFoundError(
+                f"{path} has no args.json or config.json beside it, to say what the network looks like; put it "
+                f"there, or name it: {_conversion(path)}"
+            ) from None
         return None
     family = None if isinstance(args.get("model"), str) else family_of(args)  # ours name the model there
     if family is None or family not in registry.names("vocoders"):
+        if path.is_file():
+            raise ValueError(_nameless(path, args))
         return None
     return registry.find("vocoders", family).from_released(path, args)
 
@@ -225,6 +234,19 @@ def convert_checkpoint(
     if kind is None:
         raise ValueError(f"nothing beside {source} says which vocoder it is; give its kind, such as hifigan")
     return convert(f"vocoders/{kind}", source, out, **({} if args is None else {"args": dict(args)}))
+
+
+def _nameless(path: Path, args: Mapping[str, Any]) -> str:
+    """Why a file can't be loaded whose configuration names none of the vocoders."""
+    from amphion_core.hub import CONFIG_FILE, WEIGHTS_FILE
+
+    if isinstance(args.get("model"), str) and path.name in (CONFIG_FILE, WEIGHTS_FILE):
+        return f"{path} is one file of a {args['model']} in our own layout; give its folder, {path.parent}"
+    return f"the configuration beside {path} does not say which vocoder it is; say it: {_conversion(path)}"
+
+
+def _conversion(path: Path) -> str:
+    return f"amphion-vocoders convert {path} FOLDER --kind KIND --args FILE"
 
 
 def _near(name: str, known: Iterable[str]) -> str:

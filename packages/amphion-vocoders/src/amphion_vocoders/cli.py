@@ -216,6 +216,7 @@ def bench(
     precision: Precision = "float32",
     compile: Compile = False,
     mel: MelFile = None,
+    settings: Settings = None,
 ) -> None:
     """Time vocoders on this machine: times real time, time to the first samples, memory.
 
@@ -223,6 +224,8 @@ def bench(
       amphion-vocoders bench runs/hifigan-v1-22k
 
       amphion-vocoders bench griffin-lim world --seconds 10
+
+      amphion-vocoders bench runs/diffwave-24k --set steps=fast
     """
     from amphion_core.features import MelConfig
     from amphion_vocoders.timing import time_vocoder
@@ -239,6 +242,7 @@ def bench(
             precision=precision,
             compile=compile,
             mel=None if mel is None else MelConfig.from_file(mel),
+            settings=settings or (),
         )
         for line in speed.lines():
             print(f"  {line}")

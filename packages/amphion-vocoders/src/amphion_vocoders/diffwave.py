@@ -86,7 +86,7 @@ class DiffWave(SamplingVocoder[DiffWaveConfig]):
     config_class = DiffWaveConfig
     name = "diffwave"
     trained_by = "diffusion-vocoder"
-    adjustable = ("steps", "clip", "seed")
+    adjustable = ("steps", "clip")
     levels: Tensor
 
     def __init__(self, config: DiffWaveConfig) -> None:

@@ -57,7 +57,7 @@ class GriffinLim(PretrainedModule[GriffinLimConfig]):
     config_class = GriffinLimConfig
     group = "vocoders"
     name = "griffin-lim"
-    adjustable = ("iterations", "momentum", "inversion_steps", "seed")
+    adjustable = ("iterations", "momentum", "inversion_steps")
     needs_weights: ClassVar[bool] = False
 
     def forward(self, mel: Tensor, phase: Tensor) -> Tensor:

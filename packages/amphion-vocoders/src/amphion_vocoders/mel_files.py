@@ -1,12 +1,13 @@
 """Mels that other tools have written: what they say of themselves is compared with what the vocoder takes.
 
 The settings of a mel stand in `NAME.json` or `mel.json` beside its file, in the metadata `mel` of a .safetensors file,
-or under `mel` in the JSON of a row of shards: under our names or those of the usual code bases. Where nothing is said,
-the values are all there is to judge by, see `mel_values`.
+or under `mel` in the JSON of a row of shards: under our names or those of the usual code bases. Where nothing is said
+of the logarithm, the values are all there is to judge it by, see `mel_values`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -34,6 +35,9 @@ _NAMES = {
     "mel_mean": "mean",
 }
 """What other code bases call our fields."""
+
+_BASES = {"ln": math.e, "log10": 10.0}
+"""Of our logarithms; other code bases state these."""
 
 _TELLING = {"n_mels", "hop_length", "n_fft", "win_length", "f_min", "f_max"}
 """Fields that only settings of a mel have."""
@@ -101,6 +105,8 @@ def settings_of(values: Any, *, of_mel: bool = False) -> dict[str, Any] | None:
             values, of_mel = values[inner], of_mel or inner == "mel"
             break
     found = {_NAMES.get(str(name), str(name)): value for name, value in values.items()}
+    if "log_base" in found:
+        found["log"] = _logarithm(found.pop("log_base"), found.get("log"))
     own = {name: value for name, value in found.items() if name in MelConfig.model_fields}
     # A row of a corpus may state its sampling rate, too; beside other things, that says nothing of a mel.
     return own if own and (of_mel or _TELLING & own.keys() or own.keys() == found.keys()) else None
@@ -127,6 +133,17 @@ def check_stated(stated: Mapping[str, Any], config: MelConfig) -> None:
             rows.append(f"{name}: the mel has {value!r}, the vocoder takes {takes[name]!r}")
     if rows:
         raise ValueError(f"the mel is not the one of this vocoder: {'; '.join(rows)}; {_REMEDY}")
+
+
+def _logarithm(base: Any, log: Any) -> Any:
+    """The logarithm of a stated base; what is no base of ours, or not that of `log`, is given as it stands there."""
+    known = "ln" if base is None else None
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        number = math.e if base == "e" else float(base)
+        known = next((name for name, own in _BASES.items() if math.isclose(number, own, rel_tol=1e-3)), None)
+    if known is None or log not in (None, known):
+        return f"log_base {base}" if log is None else f"log {log}, log_base {base}"
+    return known
 
 
 def _parsed(text: str, where: str, *, of_mel: bool = False) -> dict[str, Any] | None:

@@ -33,6 +33,8 @@ MELS = (".npy", ".npz", ".safetensors")
 ANALYSED_FRAMES = 4096
 """Frames of a recording whose transforms exist at once."""
 
+_SAY_THE_LOG = 'To end this doubt, name the logarithm where the settings of the mel are stated: "log": "ln" in mel.json'
+
 
 class Source(NamedTuple):
     """One thing to synthesise.
@@ -119,20 +121,20 @@ class SourceReader:
             check_f0(None if clip.f0 is None else clip.f0[None], clip.mel[None])
             words = doubt(clip.mel, self.config) if doubtful else None
             if words:
-                log.warning("%s: %s; a file mel.json with its settings ends this doubt", source.place, words)
+                log.warning("%s: %s. %s", source.place, words, _SAY_THE_LOG)
             return clip
         except (ValueError, OSError) as error:
             raise ValueError(source.fault(error)) from None
 
     def _clip(self, source: Source) -> tuple[MelClip, bool]:
-        """What a source holds, and whether its values are all that tells its kind."""
+        """What a source holds, and whether its values are all that tells its logarithm."""
         if isinstance(source.key, int):
             return self._of_row(source, source.key)
         if source.path.suffix.lower() in AUDIO:
             return self._of_wav(audio.load(source.path, sample_rate=self.config.sample_rate)[0]), False
         mel, contour = read_mel(source.path, source.key)
         stated = stated_settings(source.path)
-        return MelClip(self._oriented(mel, stated, source), self._contour(contour)), stated is None
+        return MelClip(self._oriented(mel, stated, source), self._contour(contour)), _silent_of_log(stated)
 
     def _of_row(self, source: Source, number: int) -> tuple[MelClip, bool]:
         """A row of shards: its recording, or where it has none the mel that is stored in it."""
@@ -146,7 +148,7 @@ class SourceReader:
         stated = settings_of({"mel": shards.utterance(number).extra.get("mel")}) or stated_settings(path)
         mel = self._oriented(real_numbers(shards.array(number, "mel")), stated, source)
         f0 = real_numbers(shards.array(number, "f0")) if "f0.npy" in fields else None
-        return MelClip(mel, self._contour(f0)), stated is None
+        return MelClip(mel, self._contour(f0)), _silent_of_log(stated)
 
     def _oriented(self, stored: Tensor, stated: Mapping[str, Any] | None, source: Source) -> Tensor:
         """A stored mel with its bands first, on the device; where its shape can't tell them from the frames, say so."""
@@ -199,6 +201,11 @@ class SourceReader:
                 )
             return None
         return f0.flatten().to(self.device)
+
+
+def _silent_of_log(stated: Mapping[str, Any] | None) -> bool:
+    """Whether nothing is stated of the logarithm, so that the values are all that tells it."""
+    return stated is None or stated.get("log") is None
 
 
 def _below(path: Path) -> Iterator[Source]:

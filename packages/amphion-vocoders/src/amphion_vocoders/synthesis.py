@@ -23,6 +23,9 @@ Network = Callable[[Tensor], Tensor]
 LOWEST_F0, HIGHEST_F0 = 20.0, 4000.0
 """Hz that no voice goes beyond."""
 
+HIGHEST_MIDDLE = 1500.0
+"""Hz that no voice stays above: whistles alone do, and they do not last."""
+
 MAX_FRAMES = 1024
 """Frames that a network is given at once; longer inputs go in pieces, so that memory stays bounded."""
 
@@ -164,7 +167,7 @@ def check_f0(f0: Tensor | None, mel: Tensor, lengths: Tensor | None = None, *, n
         needed: whether it must be given.
 
     Raises:
-        ValueError: it is absent, of another length, not finite, negative, or in another unit by its range.
+        ValueError: it is absent, a mask, of another length, not finite, negative, or in another unit by its range.
     """
     if f0 is None:
         if needed:
@@ -173,6 +176,8 @@ def check_f0(f0: Tensor | None, mel: Tensor, lengths: Tensor | None = None, *, n
                 "amphion_core.features.pitch.f0, or from the acoustic model"
             )
         return
+    if f0.dtype == torch.bool:
+        raise ValueError("f0 holds true and false, as a mask of voiced frames does; give Hz, 0 where unvoiced")
     expected = (mel.shape[0], mel.shape[2])
     if tuple(f0.shape) != expected:
         raise ValueError(f"f0 has shape {tuple(f0.shape)}, the mel needs {expected}: one value for each frame")
@@ -188,8 +193,15 @@ def check_f0(f0: Tensor | None, mel: Tensor, lengths: Tensor | None = None, *, n
         raise ValueError(f"f0 goes up to {most:.0f}, no voice to {HIGHEST_F0:.0f} Hz; is it in cents, not in Hz?")
     if most < LOWEST_F0:
         raise ValueError(f"f0 stays below {most:.2f}, no voice below {LOWEST_F0:.0f} Hz; is it a logarithm, not Hz?")
-    # MIDI numbers of speech; the deepest basses stay above, unless a clip holds nothing but a creak.
-    if voiced.numel() >= 20 and middle < 60 and most < 90:
+    if voiced.numel() < 20:  # a chunk of a stream may hold nothing but a whistle or a creak
+        return
+    if middle > HIGHEST_MIDDLE:
+        raise ValueError(
+            f"the median f0 of the voiced frames is {middle:.0f}, no voice stays above {HIGHEST_MIDDLE:.0f} Hz; "
+            "is it in cents? n cents above a pitch p are p * 2 ** (n / 1200) Hz"
+        )
+    # MIDI numbers of speech; the deepest basses stay above.
+    if middle < 60 and most < 90:
         raise ValueError(
             f"half of the voiced frames have an f0 below {middle:.0f} and all below {most:.0f}, too low for a voice "
             "in Hz; is it in semitones? 69 is 440 Hz, and a semitone a factor of 2 ** (1 / 12)"

@@ -6,7 +6,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from amphion_core.features import MelConfig
 from amphion_core.interfaces import load_vocoder
+from amphion_vocoders.adjusting import adjust
 from amphion_vocoders.devices import chosen_device
 from amphion_vocoders.precision import autocast, check_precision
 
@@ -28,11 +29,12 @@ class Speed(NamedTuple):
         parameters: of the network.
         wall: seconds of audio per second, median of the runs.
         cpu: seconds of audio per CPU second of this process, best of the runs.
-        first: seconds until the first samples of a stream.
+        first: seconds until the first samples of a stream, nan where there is none.
         look_ahead: seconds of mel that a stream needs before its first sample, inf where it needs all, nan where that
             is not known.
         memory: bytes: on a CUDA device the most that was allocated, else the largest size of the process; 0 where the
             system does not tell.
+        no_stream: why the vocoder does not stream with its settings; None where it does.
     """
 
     parameters: int
@@ -41,17 +43,19 @@ class Speed(NamedTuple):
     first: float
     look_ahead: float
     memory: int
+    no_stream: str | None = None
 
     def lines(self) -> list[str]:
         """For people."""
         wait = f"{1000 * self.look_ahead:.0f} ms of look-ahead"
         if not math.isfinite(self.look_ahead):
             wait = "a look-ahead that is not known" if math.isnan(self.look_ahead) else "the whole input before them"
+        stream = f"first samples of stream  {1000 * self.first:.0f} ms, and {wait}"
         return [
             f"parameters               {self.parameters / 1e6:.2f} M",
             f"real time, wall          {self.wall:.2f} x",
             f"real time, CPU           {self.cpu:.2f} x",
-            f"first samples of stream  {1000 * self.first:.0f} ms, and {wait}",
+            stream if self.no_stream is None else f"no stream: {self.no_stream}",
             f"memory                   {self.memory / 2**20:.0f} MiB",
         ]
 
@@ -67,6 +71,7 @@ def time_vocoder(
     precision: str = "float32",
     compile: bool = False,
     mel: MelConfig | None = None,
+    settings: Sequence[str] = (),
 ) -> Speed:
     """Time a vocoder on random mels.
 
@@ -80,22 +85,25 @@ def time_vocoder(
         precision: `float32`, `bf16` or `fp16`.
         compile: pass the network through torch.compile first.
         mel: for vocoders without weights.
+        settings: of the vocoder's inference, `key=value`, such as `steps=fast` of DiffWave.
 
     Raises:
-        ValueError: a number below its least value, no such device, or the precision does not suit the vocoder.
+        ValueError: a number below its least value, no such device, a setting that is not allowed, or the precision
+            does not suit the vocoder.
     """
     if min(seconds, batch, chunk, runs) <= 0:
         raise ValueError(f"give numbers above 0: seconds {seconds}, batch {batch}, chunk {chunk}, runs {runs}")
     place = chosen_device(device)
     vocoder = load_vocoder(model, mel=mel)
+    adjust(vocoder, settings)
     if isinstance(vocoder, nn.Module):
         vocoder = vocoder.to(place)
         if compile:
             vocoder.compile(dynamic=True)
-    settings: MelConfig = vocoder.config.mel
-    frames = max(chunk, math.ceil(seconds * settings.frame_rate))
+    config: MelConfig = vocoder.config.mel
+    frames = max(chunk, math.ceil(seconds * config.frame_rate))
     random = torch.Generator().manual_seed(0)
-    values = (torch.randn(batch, settings.n_mels, frames, generator=random) - 5 - settings.mean) / settings.std
+    values = (torch.randn(batch, config.n_mels, frames, generator=random) - 5 - config.mean) / config.std
     values = values.to(place)
     f0 = torch.full((batch, frames), 150.0, device=place) if _takes_f0(vocoder) else None
     check_precision(vocoder, values[0], None if f0 is None else f0[0], precision, place)
@@ -103,10 +111,14 @@ def time_vocoder(
         torch.cuda.reset_peak_memory_stats(place)
     with autocast(precision, place):
         walls, cpus = _spent(lambda: vocoder.synthesize(values, f0=f0), runs, place)
-        first = statistics.median(
-            _first(vocoder, values[0], None if f0 is None else f0[0], chunk, place) for _ in range(runs)
-        )
-    audio = batch * frames / settings.frame_rate
+        first, no_stream = math.nan, None
+        try:
+            first = statistics.median(
+                _first(vocoder, values[0], None if f0 is None else f0[0], chunk, place) for _ in range(runs)
+            )
+        except ValueError as error:  # of its settings: the mel has just been synthesised
+            no_stream = str(error)
+    audio = batch * frames / config.frame_rate
     return Speed(
         parameters=sum(p.numel() for p in vocoder.parameters()) if isinstance(vocoder, nn.Module) else 0,
         wall=audio / statistics.median(walls),
@@ -114,6 +126,7 @@ def time_vocoder(
         first=first,
         look_ahead=float(getattr(vocoder, "look_ahead", math.nan)),
         memory=torch.cuda.max_memory_allocated(place) if place.type == "cuda" else _largest_size(),
+        no_stream=no_stream,
     )
 
 

@@ -91,7 +91,7 @@ class WaveGlow(SamplingVocoder[WaveGlowConfig]):
     config_class = WaveGlowConfig
     name = "waveglow"
     trained_by = "flow-vocoder"
-    adjustable = ("sigma", "seed")
+    adjustable = ("sigma",)
 
     def __init__(self, config: WaveGlowConfig) -> None:
         super().__init__(config)

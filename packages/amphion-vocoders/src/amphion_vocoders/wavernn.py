@@ -57,7 +57,7 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
 
     config_class = WaveRNNConfig
     name = "wavernn"
-    adjustable: ClassVar[tuple[str, ...]] = ("temperature", "seed", "batched")
+    adjustable: ClassVar[tuple[str, ...]] = ("temperature", "batched")
 
     def __init__(self, config: WaveRNNConfig) -> None:
         super().__init__(config)
@@ -125,7 +125,9 @@ class WaveRNN(AutoregressiveVocoder[WaveRNNConfig]):
             ValueError: as there, or the pieces of `config.batched` would need the whole clip.
         """
         if self.config.batched is not None:
-            raise ValueError("pieces drawn side by side need the whole clip; set batched to null to stream")
+            raise ValueError(
+                "pieces drawn side by side need the whole clip; set batched to null (--set batched=null) to stream"
+            )
         return super().stream(chunks, generator)
 
     @classmethod

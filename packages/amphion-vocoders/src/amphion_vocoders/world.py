@@ -37,8 +37,8 @@ class WorldConfig(MelVocoderConfig):
         inversion_steps: steps from mel to magnitudes.
     """
 
-    unvoiced_width: float = Field(200.0, gt=0)
-    breath_frequency: float = Field(5500.0, gt=0)
+    unvoiced_width: float = Field(200.0, gt=0, allow_inf_nan=False)
+    breath_frequency: float = Field(5500.0, gt=0, allow_inf_nan=False)
     inversion_steps: int = Field(64, ge=0)
 
 
@@ -48,6 +48,7 @@ class World(PretrainedModule[WorldConfig]):
     config_class = WorldConfig
     group = "vocoders"
     name = "world"
+    adjustable = ("unvoiced_width", "breath_frequency", "inversion_steps")
     needs_weights: ClassVar[bool] = False
     takes_f0: ClassVar[bool] = True
     look_ahead: ClassVar[float] = math.inf
