@@ -37,6 +37,8 @@ GENERATORS = {
 }
 
 
+LONG = {**MEL, "n_fft": 4096, "win_length": 4096}
+SILENT = {"amplitude": 0, "phase": 0, "consistency": 0, "parts": 0}
 SCALE = {"strides": [2, 1], "groups": [1, 1]}
 
 
@@ -184,6 +186,12 @@ def test_samples_are_copies_and_recordings_with_pictures(shards):
         ({"model": {"mel": MEL, "chanels": 8}}, "did you mean 'channels'"),
         ({"loss": {"feature": [1, 2, 3]}}, "3 weights for 2 discriminators"),
         ({"loss": {"mel": 0}, "discriminators": []}, "at least one of mel"),
+        ({"loss": {"mel": 0, "spectra": SILENT}, "discriminators": []}, "at least one of mel"),
+        ({"loss": {"feature": [2, -1]}}, r"loss\.feature\.1: .* greater than or equal to 0, got -1"),
+        ({"loss": {"spectra": {"phase": -1}}}, r"loss\.spectra\.phase: .* greater than or equal to 0, got -1"),
+        ({"loss": {"mel_config": {**MEL, "sample_rate": 16000}}}, "is 16000, model.mel.sample_rate 8000"),
+        ({"loss": {"mel_config": LONG}}, "needs more than 2048 samples"),
+        ({"loss": {"mel_config": {**LONG, "padding": "none"}}}, "needs more than 4095 samples"),
         ({"loss": {"mel": 0, "start": 5}}, "at least one of mel"),
         ({"model": {"mel": {**MEL, "padding": "center"}, **GENERATORS["hifigan"]}}, "training needs 'same'"),
     ],
@@ -191,6 +199,16 @@ def test_samples_are_copies_and_recordings_with_pictures(shards):
 def test_faults_of_a_recipe_are_told(shards, changes, words):
     with pytest.raises(ConfigError, match=words):
         GanVocoderRecipe.parse(values(shards) | changes)
+
+
+def test_the_mel_of_a_loss_that_is_left_out_bounds_no_segment(shards):
+    GanVocoderRecipe.parse(values(shards) | {"loss": {"mel": 0, "mel_config": LONG}})
+
+
+def test_the_longest_mel_of_the_loss_fits_into_the_segment_allowed(shards):
+    task = task_of(shards, segment=2080, loss={"mel_config": LONG})
+    wav = torch.randn(1, 2080)
+    assert task.mel_loss(wav, wav) == 0
 
 
 def test_a_vocoder_without_weights_is_not_trained(shards):

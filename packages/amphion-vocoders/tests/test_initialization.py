@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,37 @@ def test_weights_of_another_network_are_told_by_what_they_are(tmp_path, name, fa
         start_discriminators(
             list(Discriminators(configs).members), configs, [DiscriminatorSource(path=str(tmp_path), index=1)]
         )
+
+
+def test_settings_of_the_run_must_be_those_of_the_recipe(shards, run):
+    other = recipe(shards, discriminators=[{**PERIOD, "periods": [7, 11]}, STFT], init={"discriminators": str(run)})
+    words = r"discriminator 0 \(period\) of .*step-.* other settings: periods: \[2, 3\] there, \[7, 11\] here"
+    with pytest.raises(ValueError, match=words):
+        GanVocoderTask(other).start()
+
+
+def test_weights_without_their_recipe_are_taken_with_a_note(shards, run, tmp_path):
+    shutil.copytree(next(run.glob("step-*")), tmp_path / "bare", ignore=shutil.ignore_patterns("recipe.yaml"))
+    task = GanVocoderTask(recipe(shards, init={"discriminators": str(tmp_path / "bare")}))
+    assert f"no recipe beside {tmp_path / 'bare'} says how its discriminators are set" in task.start()[0]
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_a_discriminator_without_a_rate_was_trained_at_that_of_its_generator(tmp_path, rate):
+    config = ConstantQConfig(sample_rate=8000, octaves=(3,), hops=(16,), bins_per_octave=(4,), channels=2)
+    judge = Discriminators((config,))
+    (tmp_path / "trainer").mkdir()
+    stored = {f"discriminators.{name}": tensor for name, tensor in tensors(judge).items()}
+    safetensors.torch.save_file(stored, tmp_path / "trainer" / "weights.safetensors")
+    (tmp_path / "config.json").write_text("{}")
+    entry = {**config.to_dict(), "sample_rate": None}
+    model = {"mel": {"sample_rate": rate}}
+    (tmp_path / "recipe.yaml").write_text(json.dumps({"model": model, "discriminators": [entry]}))
+    if rate == 8000:
+        assert len(start_discriminators(list(judge.members), (config,), str(tmp_path))) == 1
+    else:
+        with pytest.raises(ValueError, match="sample_rate: 16000 there, 8000 here"):
+            start_discriminators(list(judge.members), (config,), str(tmp_path))
 
 
 def test_settings_beside_the_weights_must_be_those_of_the_recipe(tmp_path):

@@ -8,8 +8,11 @@ import pytest
 import safetensors.torch
 import torch
 
+from amphion_core.config import ConfigError
 from amphion_core.hub import load_pretrained
-from amphion_vocoders import HiFiGAN, NsfHiFiGAN, Vocos, released
+from amphion_core.testing.golden import Case
+from amphion_vocoders import HiFiGAN, HiFiGANConfig, NsfHiFiGAN, Vocos, released
+from amphion_vocoders.checkpoints import convert_checkpoint
 
 ORIGINAL = {
     "num_mels": 10,
@@ -39,6 +42,8 @@ TOOLKIT = {
     },
 }
 
+MELGAN = {"ratios": 4, "ngf": 4, "n_residual_layers": 3}
+KINDS = ("apnet", "bigvgan", "diffwave", "hifigan", "melgan", "nsf-hifigan", "vocos", "waveglow", "wavenet", "wavernn")
 NSF = {**TOOLKIT["model"]["hifigan"], "harmonic_num": 2}
 
 
@@ -177,6 +182,72 @@ def test_weights_of_another_size_ask_for_their_configuration(tmp_path):
 def test_args_of_another_generator_are_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="'bigvgan'"):
         released.hifigan_config({"model": {"generator": "bigvgan", "bigvgan": {}}, "preprocess": {}})
+
+
+@pytest.mark.parametrize(
+    ("read", "config", "words"),
+    [
+        ("vocos", {"model": None}, "model is None; it takes an object"),
+        ("vocos", {"model": [1]}, r"model is \[1\]; it takes an object"),
+        ("vocos", {"model": "x"}, "model is 'x'; it takes an object"),
+        ("vocos", {"model": {"generator": "vocos", "vocos": None}}, r"model\.vocos is None; it takes an object"),
+        ("hifigan", {**ORIGINAL, "resblock_dilation_sizes": [1, 3, 5]}, "it takes a list of lists of numbers"),
+        ("bigvgan", {**ORIGINAL, "upsample_rates": 8}, "upsample_rates is 8; it takes a list of numbers"),
+        ("nsf_hifigan", {**ORIGINAL, "resblock": None}, "resblock is None; it takes 1 or 2"),
+        ("hifigan", {**TOOLKIT, "preprocess": None}, "preprocess is None; it takes an object"),
+        ("hifigan", {"model": {"hifigan": None}}, r"model\.hifigan is None; it takes an object"),
+        ("melgan", {"model": 5}, "model is 5; it takes an object"),
+        (
+            "melgan",
+            {"model": {"melgan": MELGAN}, "preprocess": TOOLKIT["preprocess"]},
+            "ratios is 4; it takes a list",
+        ),
+        ("diffwave", {"model": {"diffwave": [1]}}, r"model\.diffwave is \[1\]; it takes an object"),
+        ("waveglow", {"VOCODER": [1]}, r"VOCODER is \[1\]; it takes an object"),
+        ("wavenet", {"VOCODER": None}, "VOCODER is None; it takes an object"),
+        ("wavernn", {"VOCODER": "x"}, "VOCODER is 'x'; it takes an object"),
+        ("period", {"model": {"mpd": None}}, r"model\.mpd is None; it takes an object"),
+        ("resolution", {"resolutions": [1, 2, 3]}, "it takes a list of lists of numbers"),
+        ("stft", {"n_ffts": 1024}, "n_ffts is 1024; it takes a list of numbers"),
+    ],
+)
+def test_a_field_of_another_form_is_told_with_the_form_wanted(read, config, words):
+    with pytest.raises(ConfigError, match=words):
+        getattr(released, f"{read}_config")(config)
+
+
+@pytest.mark.parametrize(
+    ("case", "read"),
+    [
+        *((name, name) for name in ("apnet", "bigvgan", "melgan", "diffwave", "waveglow", "wavenet", "wavernn")),
+        *(("nsfhifigan", "nsf_hifigan"), ("vocos", "vocos"), ("mpd", "period"), ("mrd", "resolution")),
+        *(("msstftd", "stft"), ("mssbcqtd", "constant_q")),
+    ],
+)
+@pytest.mark.parametrize("value", [None, [], [1], [None], {"a": 1}, -1, float("inf"), "x"])
+def test_no_value_of_a_configuration_ends_in_another_error(case, read, value):
+    def spoilt(values):
+        """The configuration once for each of its fields, with another value there."""
+        for name, held in values.items():
+            yield {**values, name: value}
+            if isinstance(held, dict):
+                yield from ({**values, name: inner} for inner in spoilt(held))
+
+    faults = 0
+    for config in spoilt(Case(Path(__file__).parent / "golden" / case).config):
+        try:
+            getattr(released, f"{read}_config")(config)
+        except ConfigError:
+            faults += 1
+    assert faults
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_in_our_layout_is_no_released_checkpoint_of_any_kind(tmp_path, kind):
+    (tmp_path / "config.json").write_text(json.dumps({"model": "vocoders/hifigan", **HiFiGANConfig().to_dict()}))
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ConfigError, match=r"is a vocoders/hifigan in our own layout already; use it as it is"):
+        convert_checkpoint(tmp_path / "model.safetensors", tmp_path / "out", kind=kind)
 
 
 def test_rates_that_do_not_make_the_hop_are_refused():

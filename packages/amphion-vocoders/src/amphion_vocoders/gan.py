@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -70,7 +70,7 @@ class GanLossConfig(Config):
 
     kind: Literal["least_squares", "hinge", "mean_hinge", "least_squares_spread"] = "least_squares"
     adversarial: float = Field(1.0, ge=0)
-    feature: tuple[float, ...] = (2.0,)
+    feature: tuple[Annotated[float, Field(ge=0)], ...] = (2.0,)
     feature_logits: bool | tuple[bool, ...] = True
     feature_kind: Literal["absolute", "relative"] = "absolute"
     mel: float = Field(45.0, ge=0)
@@ -86,7 +86,8 @@ class GanLossConfig(Config):
     @property
     def teaches_alone(self) -> bool:
         """Whether there is a loss without discriminators."""
-        return bool(self.hears_waveforms or self.magnitude or self.spectra is not None)
+        spectra = self.spectra is not None and self.spectra.teaches
+        return bool(self.hears_waveforms or self.magnitude or spectra)
 
     @property
     def hears_waveforms(self) -> bool:
@@ -118,9 +119,15 @@ class GanVocoderRecipe(VocoderRecipe):
                 f"loss.feature_logits has {len(logits)} values for {len(self.discriminators)} discriminators; "
                 "give one for all, without a list, or one for each"
             )
+        rate, mel = self.model.mel.sample_rate, self.loss.mel_config
+        if mel is not None and mel.sample_rate != rate:
+            raise ValueError(
+                f"loss.mel_config.sample_rate is {mel.sample_rate}, model.mel.sample_rate {rate}; "
+                "the loss hears what the generator makes, so give both the same"
+            )
         for config in self.discriminators:
             if isinstance(config, ConstantQConfig):
-                config.check_rate(self.model.mel.sample_rate)
+                config.check_rate(rate)
         if not self.loss.teaches_alone and (not self.discriminators or self.loss.start):
             raise ValueError(
                 "without discriminators from the first step on, give at least one of mel, multi_resolution_mel, stft, "
@@ -130,7 +137,9 @@ class GanVocoderRecipe(VocoderRecipe):
 
     def longest_transform(self) -> int:
         """Samples that a segment must exceed: transforms reflect half their length at the ends."""
-        longest = [super().longest_transform()]
+        longest, mel = [super().longest_transform()], self.loss.mel_config
+        if self.loss.mel and mel is not None:
+            longest.append(mel.n_fft - 1 if mel.padding == "none" else max(mel.n_fft // 2, mel.hop_length))
         if self.loss.multi_resolution_mel or self.loss.stft:
             longest.append(1024)
         for config in self.discriminators:

@@ -9,19 +9,23 @@ from typing import Any, Self
 from pydantic import model_validator
 from torch import Tensor, nn
 
-from amphion_core.config import Config
+from amphion_core.config import Config, read_mapping
 from amphion_core.discriminators.ensemble import AnyDiscriminatorConfig
 from amphion_core.hub import load_weights, read_weights, resolve
 from amphion_core.interfaces import load_vocoder
 from amphion_core.released import read_args, read_checkpoint
 from amphion_core.training.saving import differences
 from amphion_vocoders.released.discriminators import discriminator_config, discriminator_weights
+from amphion_vocoders.released.fields import section
 from amphion_vocoders.released.loading import weights_family
 
 __all__ = ["DiscriminatorSource", "InitConfig", "start_discriminators", "start_generator"]
 
 _NESTS = {"period": "mpd", "scale": "msd", "resolution": "mrd"}
 """Names under which files of several discriminators hold each kind."""
+
+_TRAINED = Path("trainer", "weights.safetensors")
+"""Weights of all networks in a checkpoint of our trainer."""
 
 
 class DiscriminatorSource(Config):
@@ -98,16 +102,17 @@ def start_discriminators(
         ValueError: another number of discriminators, another kind or other settings; names the first keys or fields.
     """
     if isinstance(source, str):
-        own = _own_weights(source, len(members))
+        folder = _own_checkpoint(source)
+        own = None if folder is None else _own_weights(folder, len(members))
         sources: Sequence[str | DiscriminatorSource | None] = _spread(source, configs)
     else:
-        own, sources = None, source
+        folder, own, sources = None, None, source
     if len(sources) != len(members):
         raise ValueError(
             f"init.discriminators has {len(sources)} entries for {len(members)} discriminators; give one for each, "
             "null for one that starts anew"
         )
-    notes = []
+    notes = [] if folder is None else _compare_settings(folder, configs)
     for number, (member, config, given) in enumerate(zip(members, configs, sources, strict=True)):
         if given is None:
             notes.append(f"discriminator {number} ({config.name}) starts anew")
@@ -119,8 +124,8 @@ def start_discriminators(
     return notes
 
 
-def _own_weights(source: str, count: int) -> list[dict[str, Tensor]] | None:
-    """Weights of each discriminator in a checkpoint of our trainer, or None where it is another's."""
+def _own_checkpoint(source: str) -> Path | None:
+    """The folder of a checkpoint of our trainer, or None where it is another's."""
     folder = Path(source)
     if not folder.is_dir():
         return None
@@ -128,9 +133,12 @@ def _own_weights(source: str, count: int) -> list[dict[str, Tensor]] | None:
         folder = resolve(folder)
     except FileNotFoundError:
         return None
-    path = folder / "trainer" / "weights.safetensors"
-    if not path.is_file():
-        return None
+    return folder if (folder / _TRAINED).is_file() else None
+
+
+def _own_weights(folder: Path, count: int) -> list[dict[str, Tensor]]:
+    """Weights of each discriminator in a checkpoint of our trainer."""
+    path = folder / _TRAINED
     prefix = "discriminators.members."
     found: dict[int, dict[str, Tensor]] = {}
     for name, tensor in read_weights(path).items():
@@ -140,6 +148,31 @@ def _own_weights(source: str, count: int) -> list[dict[str, Tensor]] | None:
     if len(found) != count:
         raise ValueError(f"{path} holds {len(found)} discriminators, the recipe has {count}; list those to start from")
     return [found[number] for number in range(count)]
+
+
+def _compare_settings(folder: Path, configs: Sequence[AnyDiscriminatorConfig]) -> list[str]:
+    """Refuse discriminators that a run trained with other settings, which the shapes of weights don't tell."""
+    path = folder / "recipe.yaml"
+    recipe = read_mapping(path) if path.is_file() else {}
+    stored = recipe.get("discriminators")
+    if not isinstance(stored, list) or len(stored) != len(configs) or not all(isinstance(d, dict) for d in stored):
+        return [f"no recipe beside {folder} says how its discriminators are set, so only their shapes are compared"]
+    rate = section(section(recipe, "model"), "mel", inside="model").get("sample_rate")
+    for number, (before, config) in enumerate(zip(stored, configs, strict=True)):
+        if before.get("name") == config.name:  # a field that is newer than the run has its default
+            before = type(config).parse(before, where=f"{path}, discriminators.{number}").to_dict()
+        if "sample_rate" in before and before["sample_rate"] is None:  # then it is the generator's
+            before["sample_rate"] = rate
+        where = f"discriminator {number} ({config.name}) of {folder} was trained with"
+        _refuse_differences(before, config, where)
+    return []
+
+
+def _refuse_differences(stated: Mapping[str, Any], config: AnyDiscriminatorConfig, where: str) -> None:
+    changes = differences(stated, config.to_dict())
+    if changes:
+        rows = "; ".join(f"{name}: {old!r} there, {new!r} here" for name, (old, new) in changes.items())
+        raise ValueError(f"{where} other settings: {rows}")
 
 
 def _spread(source: str, configs: Sequence[AnyDiscriminatorConfig]) -> list[DiscriminatorSource]:
@@ -163,10 +196,7 @@ def _foreign_weights(given: str | DiscriminatorSource, config: AnyDiscriminatorC
         args = {}
     stated = discriminator_config(config.name, args)
     if stated is not None:
-        changes = differences(stated.to_dict(), config.to_dict())
-        if changes:
-            rows = "; ".join(f"{name}: {old!r} there, {new!r} here" for name, (old, new) in changes.items())
-            raise ValueError(f"the discriminator {config.name!r} beside {where.path} has other settings: {rows}")
+        _refuse_differences(stated.to_dict(), config, f"the discriminator {config.name!r} beside {where.path} has")
     try:
         return discriminator_weights(weights, config)
     except ValueError as error:

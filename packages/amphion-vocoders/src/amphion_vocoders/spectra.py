@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pydantic import Field
 from torch import Tensor
 
 from amphion_core.config import Config
@@ -56,10 +57,15 @@ class SpectraLossConfig(Config):
         parts: of the distance of real and imaginary parts from those of the recording.
     """
 
-    amplitude: float = 45.0
-    phase: float = 100.0
-    consistency: float = 20.0
-    parts: float = 45.0
+    amplitude: float = Field(45.0, ge=0)
+    phase: float = Field(100.0, ge=0)
+    consistency: float = Field(20.0, ge=0)
+    parts: float = Field(45.0, ge=0)
+
+    @property
+    def teaches(self) -> bool:
+        """Whether any term is left in."""
+        return bool(self.amplitude or self.phase or self.consistency or self.parts)
 
 
 def spectra_terms(

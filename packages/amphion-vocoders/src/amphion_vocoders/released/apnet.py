@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
+from amphion_core.released import rename_keys
 from amphion_vocoders.apnet import APNet, APNetConfig
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.fields import WHERE, lists, numbers, section
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import mel_config, network_of, normed
 
 __all__ = ["apnet_config", "apnet_weights", "load_apnet"]
@@ -30,12 +31,12 @@ def apnet_config(args: Mapping[str, Any]) -> APNetConfig:
     needed = [f"{stack}_{key}" for stack in ("ASP", "PSP") for key in _STACK]
     network = network_of(args, "apnet", [*needed, *(f"{name}_kernel_size" for name in _OUTPUTS.values())])
     values = {
-        "mel": mel_config(args.get("preprocess", {})),
+        "mel": mel_config(section(args, "preprocess")),
         "amplitude": _stack(network, "ASP"),
         "phase": _stack(network, "PSP"),
         **{f"{ours}_kernel_size": network[f"{theirs}_kernel_size"] for ours, theirs in _OUTPUTS.items()},
     }
-    return APNetConfig.parse(values, where="the released configuration")
+    return APNetConfig.parse(values, where=WHERE)
 
 
 def apnet_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -52,17 +53,17 @@ def apnet_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def load_apnet(cls: type[APNetT], source: str | Path, args: Mapping[str, Any] | None = None) -> APNetT:
     """A released APNet; see `APNet.from_released`."""
-    model = cls(apnet_config(read_args(source) if args is None else args))
+    model = cls(apnet_config(released_args(source, args)))
     load_released(model, source, apnet_weights)
     model.eval().fold()
     return model
 
 
 def _stack(network: Mapping[str, Any], name: str) -> dict[str, Any]:
-    dilations = network[f"{name}_resblock_dilation_sizes"]
+    dilations = lists(network, f"{name}_resblock_dilation_sizes")
     return {
         "channels": network[f"{name}_channel"],
-        "block_kernel_sizes": tuple(network[f"{name}_resblock_kernel_sizes"]),
-        "block_dilations": tuple(tuple(d[:3]) for d in dilations),  # what stands further was never read
+        "block_kernel_sizes": numbers(network, f"{name}_resblock_kernel_sizes"),
+        "block_dilations": tuple(d[:3] for d in dilations),  # what stands further was never read
         "input_kernel_size": network[f"{name}_input_conv_kernel_size"],
     }

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from amphion_core.config import ConfigError
 from amphion_core.modules.anti_alias import kaiser_filter
-from amphion_core.released import read_args, rename_keys
+from amphion_core.released import rename_keys
 from amphion_vocoders.bigvgan import BigVGAN, BigVGANConfig
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.fields import WHERE
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
@@ -30,14 +32,14 @@ def bigvgan_config(args: Mapping[str, Any]) -> BigVGANConfig:
     """
     network, values = upsampling_values(args, "bigvgan")
     if "activation" not in network:
-        raise ValueError("no configuration of a BigVGAN: activation is missing")
+        raise ConfigError("no configuration of a BigVGAN: activation is missing")
     values |= {
         "activation": network["activation"],
         "log_scale": bool(network.get("snake_logscale", False)),
         "final_tanh": bool(network.get("use_tanh_at_final", True)),
         "final_bias": bool(network.get("use_bias_at_final", True)),
     }
-    return BigVGANConfig.parse(values, where="the released configuration")
+    return BigVGANConfig.parse(values, where=WHERE)
 
 
 def bigvgan_weights(weights: Mapping[str, Tensor], config: BigVGANConfig) -> dict[str, Tensor]:
@@ -68,7 +70,7 @@ def bigvgan_weights(weights: Mapping[str, Tensor], config: BigVGANConfig) -> dic
 
 def load_bigvgan(cls: type[BigVGANT], source: str | Path, args: Mapping[str, Any] | None = None) -> BigVGANT:
     """A released BigVGAN; see `BigVGAN.from_released`."""
-    config = bigvgan_config(read_args(source) if args is None else args)
+    config = bigvgan_config(released_args(source, args))
     model = cls(config)
     load_released(model, source, lambda weights: bigvgan_weights(weights, config))
     model.eval().fold()

@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
+from amphion_core.config import ConfigError
+from amphion_core.released import rename_keys
 from amphion_vocoders.diffwave import DiffWave, DiffWaveConfig
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.fields import WHERE, numbers, section
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import mel_config, network_of
 
 __all__ = ["diffwave_config", "diffwave_weights", "load_diffwave"]
@@ -35,10 +37,12 @@ def diffwave_config(args: Mapping[str, Any]) -> DiffWaveConfig:
     """
     network = network_of(args, "diffwave", tuple(_NAMES))
     values: dict[str, Any] = {ours: network[theirs] for theirs, ours in _NAMES.items()}
-    first, last, count = values["betas"]
-    values["betas"] = first, last, int(count)
-    values |= {"mel": mel_config(args.get("preprocess", {})), "clip": "every"}
-    return DiffWaveConfig.parse(values, where="the released configuration")
+    betas = numbers(network, "noise_schedule_factors")
+    if len(betas) != 3:
+        raise ConfigError(f"noise_schedule_factors has {len(betas)} numbers; it takes the first, the last, how many")
+    values["betas"] = *betas[:2], int(betas[2])
+    values |= {"mel": mel_config(section(args, "preprocess")), "clip": "every"}
+    return DiffWaveConfig.parse(values, where=WHERE)
 
 
 def diffwave_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -62,7 +66,7 @@ def diffwave_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def load_diffwave(cls: type[DiffWaveT], source: str | Path, args: Mapping[str, Any] | None = None) -> DiffWaveT:
     """A released DiffWave; see `DiffWave.from_released`."""
-    model = cls(diffwave_config(read_args(source) if args is None else args))
+    model = cls(diffwave_config(released_args(source, args)))
     load_released(model, source, diffwave_weights)
     model.eval()
     return model

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from amphion_core.config import ConfigError
 from amphion_core.discriminators import (
     ConstantQConfig,
     MultiScaleSubBandConstantQDiscriminator,
@@ -19,6 +20,7 @@ from amphion_core.discriminators import (
 )
 from amphion_core.discriminators.ensemble import AnyDiscriminatorConfig
 from amphion_core.released import rename_keys, split_weight_norm
+from amphion_vocoders.released.fields import WHERE, lists, number, numbers, section, whole
 from amphion_vocoders.released.settings import normed
 
 __all__ = [
@@ -81,28 +83,35 @@ def discriminator_weights(weights: Mapping[str, Tensor], config: AnyDiscriminato
 
 def period_config(args: Mapping[str, Any]) -> PeriodConfig:
     """The multi-period discriminator of a toolkit args.json (its `model.mpd`)."""
-    part = args.get("model", {}).get("mpd", args)
-    factor = part.get("discriminator_channel_mult_factor", 1)
-    return PeriodConfig(
-        periods=tuple(part.get("mpd_reshapes", (2, 3, 5, 7, 11))),
-        channels=tuple(int(width * factor) for width in (32, 128, 512, 1024, 1024)),
-        strides=(3, 3, 3, 3, 3),
-        norm="spectral" if part.get("use_spectral_norm") else "weight",
+    part = _part(args, "mpd")
+    factor = number(part, "discriminator_channel_mult_factor", 1)
+    return PeriodConfig.parse(
+        {
+            "periods": numbers(part, "mpd_reshapes", (2, 3, 5, 7, 11)),
+            "channels": tuple(int(width * factor) for width in (32, 128, 512, 1024, 1024)),
+            "strides": (3, 3, 3, 3, 3),
+            "norm": "spectral" if part.get("use_spectral_norm") else "weight",
+        },
+        where=WHERE,
     )
 
 
 def vocos_period_config(args: Mapping[str, Any]) -> PeriodConfig:
     """The multi-period discriminator of the Vocos recipe."""
-    periods = args.get("periods", (2, 3, 5, 7, 11))
-    strides = tuple(args.get("downsample_scales", (3, 3, 3, 3, 1)))
-    first, factor, most = args["channels"], args["channel_increasing_factor"], args["max_downsample_channels"]
-    kernel, last = args.get("kernel_sizes", (5, 3))
-    return PeriodConfig(
-        periods=tuple(periods),
-        channels=tuple(min(first * factor**i, most) for i in range(len(strides))),
-        strides=strides,
-        kernel_size=kernel,
-        output_kernel_size=last - 1,
+    strides = numbers(args, "downsample_scales", (3, 3, 3, 3, 1))
+    first, factor = whole(args, "channels"), whole(args, "channel_increasing_factor")
+    most, kernels = whole(args, "max_downsample_channels"), numbers(args, "kernel_sizes", (5, 3))
+    if len(kernels) != 2:
+        raise ConfigError(f"{WHERE}: kernel_sizes is {kernels}; it takes two numbers")
+    return PeriodConfig.parse(
+        {
+            "periods": numbers(args, "periods", (2, 3, 5, 7, 11)),
+            "channels": tuple(min(first * factor**i, most) for i in range(len(strides))),
+            "strides": strides,
+            "kernel_size": kernels[0],
+            "output_kernel_size": kernels[1] - 1,
+        },
+        where=WHERE,
     )
 
 
@@ -129,25 +138,28 @@ def spectrogram_config(args: Mapping[str, Any]) -> SpectrogramConfig:
     Raises:
         ValueError: an option that no released checkpoint uses.
     """
-    stft = args["stft_params"]
+    stft = section(args, "stft_params")
     faults = {
         "in_channels": args.get("in_channels", 1) != (2 if args.get("use_complex") else 1),
         "out_channels": args.get("out_channels", 1) != 1,
         "window": stft.get("window", "hann_window") != "hann_window",
     }
     if any(faults.values()):
-        raise ValueError(f"not supported here: {', '.join(n for n, bad in faults.items() if bad)} of {dict(args)}")
-    return SpectrogramConfig(
-        n_ffts=tuple(stft["fft_sizes"]),
-        hops=tuple(stft["hop_sizes"]),
-        windows=tuple(stft["win_lengths"]),
-        channels=args["channels"],
-        max_channels=args["max_downsample_channels"],
-        kernel_sizes=tuple(args["kernel_sizes"]),
-        # The recipe's key down_scales is misspelt and was never read.
-        scales=tuple(args.get("downsample_scales", (2, 2, 2))),
-        parts=bool(args.get("use_complex")),
-        norm="weight" if args.get("use_weight_norm", True) else "none",
+        raise ConfigError(f"not supported here: {', '.join(n for n, bad in faults.items() if bad)} of {dict(args)}")
+    return SpectrogramConfig.parse(
+        {
+            "n_ffts": numbers(stft, "fft_sizes"),
+            "hops": numbers(stft, "hop_sizes"),
+            "windows": numbers(stft, "win_lengths"),
+            "channels": whole(args, "channels"),
+            "max_channels": whole(args, "max_downsample_channels"),
+            "kernel_sizes": numbers(args, "kernel_sizes"),
+            # The recipe's key down_scales is misspelt and was never read.
+            "scales": numbers(args, "downsample_scales", (2, 2, 2)),
+            "parts": bool(args.get("use_complex")),
+            "norm": "weight" if args.get("use_weight_norm", True) else "none",
+        },
+        where=WHERE,
     )
 
 
@@ -163,18 +175,24 @@ def spectrogram_weights(weights: Mapping[str, Tensor], config: SpectrogramConfig
 
 def resolution_config(args: Mapping[str, Any]) -> ResolutionConfig:
     """The multi-resolution discriminator of a toolkit args.json (its `model.mrd`), or of an original config.json."""
-    part = args.get("model", {}).get("mrd", args)
+    part = _part(args, "mrd")
     spectral = part.get("use_spectral_norm")
-    factor = part.get("discriminator_channel_mult_factor", part.get("discriminator_channel_mult", 1))
+    factor = number(part, "discriminator_channel_mult_factor", part.get("discriminator_channel_mult", 1))
     if part.get("mrd_override"):
-        spectral, factor = part.get("mrd_use_spectral_norm", spectral), part.get("mrd_channel_mult", factor)
-    n_ffts, hops, windows = zip(*part["resolutions"], strict=True)
-    return ResolutionConfig(
-        n_ffts=n_ffts,
-        hops=hops,
-        windows=windows,
-        channels=int(32 * factor),
-        norm="spectral" if spectral else "weight",
+        spectral, factor = part.get("mrd_use_spectral_norm", spectral), number(part, "mrd_channel_mult", factor)
+    shapes = lists(part, "resolutions")
+    if not shapes or any(len(shape) != 3 for shape in shapes):
+        raise ConfigError(f"{WHERE}: resolutions is {shapes}; each has three numbers: transform, hop, window")
+    n_ffts, hops, windows = zip(*shapes, strict=True)
+    return ResolutionConfig.parse(
+        {
+            "n_ffts": n_ffts,
+            "hops": hops,
+            "windows": windows,
+            "channels": int(32 * factor),
+            "norm": "spectral" if spectral else "weight",
+        },
+        where=WHERE,
     )
 
 
@@ -188,13 +206,16 @@ def stft_config(args: Mapping[str, Any]) -> StftConfig:
 
     A configuration may also state transforms, as those of the class's constructor.
     """
-    part = args.get("model", {}).get("msstftd", args)
+    part = _part(args, "msstftd")
     given = {**args, **part}
-    return StftConfig(
-        n_ffts=tuple(given.get("n_ffts", (1024, 2048, 512))),
-        hops=tuple(given.get("hop_lengths", (256, 512, 256))),
-        windows=tuple(given.get("win_lengths", ())),
-        channels=part.get("filters", 32),
+    return StftConfig.parse(
+        {
+            "n_ffts": numbers(given, "n_ffts", (1024, 2048, 512)),
+            "hops": numbers(given, "hop_lengths", (256, 512, 256)),
+            "windows": numbers(given, "win_lengths", ()),
+            "channels": whole(part, "filters", 32),
+        },
+        where=WHERE,
     )
 
 
@@ -205,9 +226,9 @@ def stft_weights(weights: Mapping[str, Tensor], config: StftConfig) -> dict[str,
         ValueError: keys of another model, or a window that is not the one of the configuration.
     """
     rest = dict(weights)
-    for number, length in enumerate(config.windows or config.n_ffts):
+    for scale, length in enumerate(config.windows or config.n_ffts):
         window = torch.hann_window(length, device="cpu")
-        _drop_equal(rest, f"discriminators.{number}.spec_transform.window", window)
+        _drop_equal(rest, f"discriminators.{scale}.spec_transform.window", window)
     return _tower(rest, len(config.dilations))
 
 
@@ -217,29 +238,28 @@ def constant_q_config(args: Mapping[str, Any]) -> ConstantQConfig:
     Raises:
         ValueError: an option that no released checkpoint uses.
     """
-    part = args.get("model", {}).get("mssbcqtd", args)
-    preprocess = args.get("preprocess", args)
-
-    def value(name: str, default: Any) -> Any:
-        return part.get(name, part.get(f"cqtd_{name}", default))
-
-    octaves = tuple(value("n_octaves", (9, 9, 9)))
+    part = _part(args, "mssbcqtd")
+    given = {**{str(name).removeprefix("cqtd_"): value for name, value in part.items()}, **part}
+    preprocess = section(args, "preprocess") if "preprocess" in args else args
     faults = {
-        "in_channels": value("in_channels", 1) != 1,
-        "out_channels": value("out_channels", 1) != 1,
+        "in_channels": given.get("in_channels", 1) != 1,
+        "out_channels": given.get("out_channels", 1) != 1,
         # The original's layers don't fit together then.
-        "filters_scale": value("filters_scale", 1) != 1,
-        "filters above max_filters": value("filters", 32) > value("max_filters", 1024),
+        "filters_scale": given.get("filters_scale", 1) != 1,
+        "filters above max_filters": whole(given, "filters", 32) > whole(given, "max_filters", 1024),
     }
     if any(faults.values()):
-        raise ValueError(f"not supported here: {', '.join(n for n, bad in faults.items() if bad)} of {dict(part)}")
-    return ConstantQConfig(
-        sample_rate=preprocess.get("sample_rate", preprocess.get("sampling_rate")),
-        hops=tuple(value("hop_lengths", (512, 256, 256))),
-        octaves=octaves,
-        bins_per_octave=tuple(value("bins_per_octaves", (24, 36, 48))),
-        channels=value("filters", 32),
-        dilations=tuple(value("dilations", (1, 2, 4))),
+        raise ConfigError(f"not supported here: {', '.join(n for n, bad in faults.items() if bad)} of {dict(part)}")
+    return ConstantQConfig.parse(
+        {
+            "sample_rate": preprocess.get("sample_rate", preprocess.get("sampling_rate")),
+            "hops": numbers(given, "hop_lengths", (512, 256, 256)),
+            "octaves": numbers(given, "n_octaves", (9, 9, 9)),
+            "bins_per_octave": numbers(given, "bins_per_octaves", (24, 36, 48)),
+            "channels": whole(given, "filters", 32),
+            "dilations": numbers(given, "dilations", (1, 2, 4)),
+        },
+        where=WHERE,
     )
 
 
@@ -255,13 +275,19 @@ def constant_q_weights(weights: Mapping[str, Tensor], config: ConstantQConfig) -
     return _tower(rest, len(config.dilations))
 
 
+def _part(args: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The section of one discriminator, or the whole where it stands by itself."""
+    model = section(args, "model")
+    return section(model, name, inside="model") if name in model else args
+
+
 def _drop_transforms(weights: dict[str, Tensor], config: ConstantQConfig) -> None:
     with torch.device("cpu"):
         # The narrowest network that has these filters.
         model = MultiScaleSubBandConstantQDiscriminator(config.updated(channels=1))
     raising = model.get_buffer("raising")
-    for number, bins in enumerate(config.bins_per_octave):
-        stem, transform = f"discriminators.{number}", model.get_submodule(f"discriminators.{number}.transform")
+    for scale, bins in enumerate(config.bins_per_octave):
+        stem, transform = f"discriminators.{scale}", model.get_submodule(f"discriminators.{scale}.transform")
         kernels = transform.get_buffer("kernels")
         lengths = transform.get_buffer("scale").square().flatten()
         expected = {

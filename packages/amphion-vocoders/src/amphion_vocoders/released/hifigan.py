@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
+from amphion_core.released import rename_keys
 from amphion_vocoders.hifigan import HiFiGAN, HiFiGANConfig
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.fields import WHERE
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
@@ -27,7 +28,7 @@ def hifigan_config(args: Mapping[str, Any]) -> HiFiGANConfig:
         ValueError: it is the configuration of another model, or not consistent.
     """
     _, values = upsampling_values(args, "hifigan")
-    return HiFiGANConfig.parse(values, where="the released configuration")
+    return HiFiGANConfig.parse(values, where=WHERE)
 
 
 def hifigan_weights(weights: Mapping[str, Tensor], config: HiFiGANConfig) -> dict[str, Tensor]:
@@ -60,7 +61,7 @@ def stage_keys(weights: Mapping[str, Tensor], blocks: int) -> tuple[dict[str, Te
 
 def load_hifigan(cls: type[HiFiGANT], source: str | Path, args: Mapping[str, Any] | None = None) -> HiFiGANT:
     """A released HiFi-GAN; see `HiFiGAN.from_released`."""
-    config = hifigan_config(read_args(source) if args is None else args)
+    config = hifigan_config(released_args(source, args))
     model = cls(config)
     load_released(model, source, lambda weights: hifigan_weights(weights, config))
     model.eval().fold()

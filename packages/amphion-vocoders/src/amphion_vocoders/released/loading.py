@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
+from amphion_core.config import ConfigError
 from amphion_core.hub import load_weights
-from amphion_core.released import read_checkpoint
+from amphion_core.released import read_args, read_checkpoint
 
-__all__ = ["load_released", "weights_family"]
+__all__ = ["load_released", "released_args", "weights_family"]
 
 _SIGNS = (
     ("vocos", r"(model\.)?backbone\.convnext\..+"),
@@ -52,6 +54,24 @@ def load_released(
         load_weights(model, own, where=str(source))
     except ValueError as error:
         raise ValueError(f"{error}; {_remedy(model, weights)}") from None
+
+
+def released_args(source: str | Path, args: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """The configuration of a released checkpoint.
+
+    Args:
+        source: file or folder.
+        args: the configuration, or None to read the one beside the checkpoint.
+
+    Raises:
+        FileNotFoundError: none is there.
+        ConfigError: it is one of ours.
+    """
+    found = read_args(source) if args is None else args
+    held = found.get("model")
+    if isinstance(held, str) and "/" in held:  # "vocoders/hifigan"; an original config may name its model too
+        raise ConfigError(f"{source} is a {held} in our own layout already; use it as it is")
+    return found
 
 
 def weights_family(names: Iterable[str]) -> str | None:

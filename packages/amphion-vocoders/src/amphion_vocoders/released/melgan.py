@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
+from amphion_core.released import rename_keys
 from amphion_vocoders.melgan import MelGAN, MelGANConfig
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.fields import WHERE, numbers, section
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import mel_config, network_of, normed
 
 __all__ = ["load_melgan", "melgan_config", "melgan_weights"]
@@ -27,12 +28,12 @@ def melgan_config(args: Mapping[str, Any]) -> MelGANConfig:
     """
     network = network_of(args, "melgan", ("ratios", "ngf", "n_residual_layers"))
     values = {
-        "mel": mel_config(args.get("preprocess", {})),
+        "mel": mel_config(section(args, "preprocess")),
         "channels": network["ngf"],
-        "rates": tuple(network["ratios"]),
+        "rates": numbers(network, "ratios"),
         "blocks": network["n_residual_layers"],
     }
-    return MelGANConfig.parse(values, where="the released configuration")
+    return MelGANConfig.parse(values, where=WHERE)
 
 
 def melgan_weights(weights: Mapping[str, Tensor], config: MelGANConfig) -> dict[str, Tensor]:
@@ -58,7 +59,7 @@ def melgan_weights(weights: Mapping[str, Tensor], config: MelGANConfig) -> dict[
 
 def load_melgan(cls: type[MelGANT], source: str | Path, args: Mapping[str, Any] | None = None) -> MelGANT:
     """A released MelGAN; see `MelGAN.from_released`."""
-    config = melgan_config(read_args(source) if args is None else args)
+    config = melgan_config(released_args(source, args))
     model = cls(config)
     load_released(model, source, lambda weights: melgan_weights(weights, config))
     model.eval().fold()

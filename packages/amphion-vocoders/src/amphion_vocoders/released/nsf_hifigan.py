@@ -8,10 +8,12 @@ from typing import Any, Literal, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
+from amphion_core.config import ConfigError
+from amphion_core.released import rename_keys
 from amphion_vocoders.nsf_hifigan import NsfHiFiGAN, NsfHiFiGANConfig
+from amphion_vocoders.released.fields import WHERE
 from amphion_vocoders.released.hifigan import stage_keys
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upsampling import upsampling_values
 
@@ -32,9 +34,9 @@ def nsf_hifigan_config(args: Mapping[str, Any], compat: Literal["none", "upstrea
     """
     network, values = upsampling_values(args, "nsfhifigan")
     if "harmonic_num" not in network:
-        raise ValueError("no configuration of an NSF-HiFiGAN: harmonic_num is missing")
+        raise ConfigError("no configuration of an NSF-HiFiGAN: harmonic_num is missing")
     values |= {"overtones": network["harmonic_num"], "compat": compat}
-    return NsfHiFiGANConfig.parse(values, where="the released configuration")
+    return NsfHiFiGANConfig.parse(values, where=WHERE)
 
 
 def nsf_hifigan_weights(weights: Mapping[str, Tensor], config: NsfHiFiGANConfig) -> dict[str, Tensor]:
@@ -58,7 +60,7 @@ def load_nsf_hifigan(
     compat: Literal["none", "upstream"] = "upstream",
 ) -> NsfT:
     """A released NSF-HiFiGAN; see `NsfHiFiGAN.from_released`."""
-    config = nsf_hifigan_config(read_args(source) if args is None else args, compat)
+    config = nsf_hifigan_config(released_args(source, args), compat)
     model = cls(config)
     load_released(model, source, lambda weights: nsf_hifigan_weights(weights, config))
     model.eval().fold()

@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
 from amphion_core.released import split_weight_norm
+from amphion_vocoders.released.fields import WHERE, number, section
 
 __all__ = ["mel_config", "network_of", "normed"]
 
@@ -23,16 +25,15 @@ def network_of(args: Mapping[str, Any], name: str, needed: Sequence[str]) -> Map
         needed: keys that it must have.
 
     Raises:
-        ValueError: it is the configuration of another network, or a key is missing.
+        ConfigError: it is the configuration of another network, of another form, or a key is missing.
     """
-    model = args.get("model", {})
-    network = model.get(name) if isinstance(model, Mapping) else None
-    if not isinstance(network, Mapping):
-        held = model.get("generator", "another model") if isinstance(model, Mapping) else model
-        raise ValueError(f"these are the args of {held!r}, not of {name}")
+    model = section(args, "model")
+    if name not in model:
+        raise ConfigError(f"these are the args of {model.get('generator', 'another model')!r}, not of {name}")
+    network = section(model, name, inside="model")
     missing = [key for key in needed if key not in network]
     if missing:
-        raise ValueError(f"no configuration of {name}: {', '.join(missing)} missing")
+        raise ConfigError(f"no configuration of {name}: {', '.join(missing)} missing")
     return network
 
 
@@ -40,27 +41,31 @@ def mel_config(preprocess: Mapping[str, Any]) -> MelConfig:
     """The mel of a `preprocess` section of the toolkit, or of an original config.json.
 
     Raises:
-        ValueError: a name that is needed is absent.
+        ConfigError: a name that is needed is absent, or a value is not allowed.
     """
 
     def value(*names: str) -> Any:
         for name in names:
             if name in preprocess:
                 return preprocess[name]
-        raise ValueError(f"the configuration has none of {', '.join(names)}; it holds {', '.join(preprocess)}")
+        held = ", ".join(map(str, preprocess)) or "nothing"
+        raise ConfigError(f"the configuration has none of {', '.join(names)}; it holds {held}")
 
-    variance = preprocess.get("mel_var")
-    return MelConfig(
-        sample_rate=value("sample_rate", "sampling_rate"),
-        n_fft=value("n_fft"),
-        win_length=value("win_size", "win_length"),
-        hop_length=value("hop_size", "hop_length"),
-        n_mels=value("n_mel", "num_mels", "n_mels"),
-        f_min=value("fmin"),
-        f_max=value("fmax"),
-        mean=preprocess.get("mel_mean") or 0.0,
-        std=math.sqrt(variance) if variance else 1.0,
-    )
+    variance = number(preprocess, "mel_var") if preprocess.get("mel_var") else 1.0
+    if variance < 0:
+        raise ConfigError(f"{WHERE}: mel_var is {variance}; it takes a number above 0")
+    values = {
+        "sample_rate": value("sample_rate", "sampling_rate"),
+        "n_fft": value("n_fft"),
+        "win_length": value("win_size", "win_length"),
+        "hop_length": value("hop_size", "hop_length"),
+        "n_mels": value("n_mel", "num_mels", "n_mels"),
+        "f_min": value("fmin"),
+        "f_max": value("fmax"),
+        "mean": preprocess.get("mel_mean") or 0.0,
+        "std": math.sqrt(variance),
+    }
+    return MelConfig.parse(values, where=f"the mel of {WHERE}")
 
 
 def normed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
 from amphion_core.released import read_args, rename_keys
-from amphion_vocoders.released.loading import load_released
+from amphion_vocoders.released.fields import WHERE, section
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import mel_config
 from amphion_vocoders.vocos import Vocos, VocosConfig
 
@@ -30,25 +31,27 @@ _VOCOS_ARGS: dict[str, Any] = {
 
 
 def vocos_config(args: Mapping[str, Any]) -> VocosConfig:
-    """Our configuration of a toolkit configuration, `{"model": ..., "preprocess": ...}` or the model's part alone."""
-    model = args.get("model", args)
-    model = model.get("vocos", model)
+    """Our configuration of a toolkit configuration, `{"model": ..., "preprocess": ...}` or the model's part alone.
+
+    Raises:
+        ConfigError: it is the configuration of another model, or not consistent.
+    """
+    model = section(args, "model") if "model" in args else args
+    model = section(model, "vocos", inside="model") if "vocos" in model else model
+    alone = not args.get("preprocess")
+    needed = ("dim", "intermediate_dim", "num_layers", *(("input_channels", "n_fft", "hop_size") if alone else ()))
+    missing = [name for name in needed if name not in model]
+    if missing:
+        raise ConfigError(f"no configuration of a Vocos: {', '.join(missing)} missing")
     n_fft, hop = model.get("n_fft"), model.get("hop_size")
-    preprocess = args.get("preprocess")
-    if preprocess:
-        mel = mel_config(preprocess)
+    if alone:
+        shape = {"n_fft": n_fft, "win_length": n_fft, "hop_length": hop, "n_mels": model["input_channels"]}
+        mel = MelConfig.parse({"sample_rate": 24000, **shape, "f_max": 12000}, where=f"the mel of {WHERE}")
     else:
-        mel = MelConfig(
-            sample_rate=24000,
-            n_fft=n_fft,
-            win_length=n_fft,
-            hop_length=hop,
-            n_mels=model["input_channels"],
-            f_max=12000,
-        )
+        mel = mel_config(section(args, "preprocess"))
     for name, own, other in (("n_fft", mel.n_fft, n_fft), ("hop_size", mel.hop_length, hop)):
         if other is not None and own != other:
-            raise ValueError(f"{name} is {own} in preprocess and {other} in model; the head and the mel share it")
+            raise ConfigError(f"{name} is {own} in preprocess and {other} in model; the head and the mel share it")
     values = {
         "mel": mel.updated(n_mels=model.get("input_channels", mel.n_mels)),
         "dim": model["dim"],
@@ -57,7 +60,7 @@ def vocos_config(args: Mapping[str, Any]) -> VocosConfig:
         "padding": model.get("padding", "same"),
         "conditions": model.get("adanorm_num_embeddings") or 0,
     }
-    return VocosConfig.parse(values, where="the released configuration")
+    return VocosConfig.parse(values, where=WHERE)
 
 
 def vocos_weights(weights: Mapping[str, Tensor], config: VocosConfig) -> dict[str, Tensor]:
@@ -98,10 +101,7 @@ def load_vocos(cls: type[VocosT], source: str | Path, args: Mapping[str, Any] | 
             args = read_args(source)
         except FileNotFoundError:
             args = _VOCOS_ARGS
-    try:
-        config = vocos_config(args)
-    except KeyError as error:
-        raise ConfigError(f"no configuration of a Vocos: {error.args[0]} is missing") from None
+    config = vocos_config(released_args(source, args))
     model = cls(config)
     load_released(model, source, lambda weights: vocos_weights(weights, config))
     model.eval()

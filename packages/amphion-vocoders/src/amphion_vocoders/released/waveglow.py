@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from amphion_core.config import ConfigError
 from amphion_core.features import MelConfig
-from amphion_core.released import read_args, rename_keys
-from amphion_vocoders.released.loading import load_released
+from amphion_core.released import rename_keys
+from amphion_vocoders.released.fields import WHERE, section
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import mel_config, network_of, normed
 from amphion_vocoders.waveglow import WaveGlow, WaveGlowConfig
 
@@ -37,18 +39,15 @@ def waveglow_config(args: Mapping[str, Any]) -> WaveGlowConfig:
     Raises:
         ValueError: it is the configuration of another model, or not consistent.
     """
-    network = args.get("VOCODER")
-    if not isinstance(network, Mapping):
-        network = network_of(args, "waveglow", ())
+    network = section(args, "VOCODER") if "VOCODER" in args else network_of(args, "waveglow", ())
     network = {str(name).upper(): value for name, value in network.items()}
     missing = [name for name in _NAMES if name not in network]
     if missing:
-        raise ValueError(f"no configuration of a WaveGlow: {', '.join(missing)} missing")
-    preprocess = args.get("preprocess")
-    mel = mel_config(preprocess) if preprocess else MelConfig()
+        raise ConfigError(f"no configuration of a WaveGlow: {', '.join(missing)} missing")
+    mel = mel_config(section(args, "preprocess")) if args.get("preprocess") else MelConfig()
     values = {ours: network[theirs] for theirs, ours in _NAMES.items()}
     values["mel"] = mel.updated(n_mels=network.get("INPUT_DIM", mel.n_mels))
-    return WaveGlowConfig.parse(values, where="the released configuration")
+    return WaveGlowConfig.parse(values, where=WHERE)
 
 
 def waveglow_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -72,7 +71,7 @@ def waveglow_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def load_waveglow(cls: type[WaveGlowT], source: str | Path, args: Mapping[str, Any] | None = None) -> WaveGlowT:
     """A released WaveGlow; see `WaveGlow.from_released`."""
-    model = cls(waveglow_config(read_args(source) if args is None else args))
+    model = cls(waveglow_config(released_args(source, args)))
     load_released(model, source, waveglow_weights)
     model.eval().fold()
     return model

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
-from amphion_vocoders.released.loading import load_released
+from amphion_core.released import rename_keys
+from amphion_vocoders.released.fields import WHERE, numbers, whole
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.settings import normed
 from amphion_vocoders.released.upper_case import sampled_mel, vocoder_section
 from amphion_vocoders.wavenet import WaveNet, WaveNetConfig
@@ -17,6 +18,11 @@ from amphion_vocoders.wavenet import WaveNet, WaveNetConfig
 __all__ = ["load_wavenet", "wavenet_config", "wavenet_weights"]
 
 WaveNetT = TypeVar("WaveNetT", bound=WaveNet)
+
+_NEEDED = (
+    *("LAYERS", "STACKS", "RESIDUAL_CHANNELS", "OUT_CHANNELS", "SCALAR_INPUT", "INPUT_DIM", "UPSAMPLE_SCALES"),
+    *("MEL_FRAME_PAD", "KERNEL_SIZE", "GATE_CHANNELS", "SKIP_OUT_CHANNELS"),
+)
 
 
 def wavenet_config(args: Mapping[str, Any]) -> WaveNetConfig:
@@ -27,13 +33,13 @@ def wavenet_config(args: Mapping[str, Any]) -> WaveNetConfig:
     Raises:
         ValueError: it is the configuration of another model, or not consistent.
     """
-    part = vocoder_section(args, "WaveNet", ("LAYERS", "STACKS", "RESIDUAL_CHANNELS", "OUT_CHANNELS"))
-    outputs, scalar = part["OUT_CHANNELS"], bool(part["SCALAR_INPUT"])
+    part = vocoder_section(args, "WaveNet", _NEEDED)
+    outputs, scalar, rates = whole(part, "OUT_CHANNELS"), bool(part["SCALAR_INPUT"]), numbers(part, "UPSAMPLE_SCALES")
     mixture = scalar and outputs % 3 == 0
     values = {
-        "mel": sampled_mel(args, part["INPUT_DIM"], part["UPSAMPLE_SCALES"]),
+        "mel": sampled_mel(args, whole(part, "INPUT_DIM"), rates),
         "output": {"kind": "mol", "mixtures": outputs // 3} if mixture else {"kind": "mulaw", "classes": outputs},
-        "rates": tuple(part["UPSAMPLE_SCALES"]),
+        "rates": rates,
         "pad": part["MEL_FRAME_PAD"],
         "input": "scalar" if scalar else "one_hot",
         "layers": part["LAYERS"],
@@ -44,7 +50,7 @@ def wavenet_config(args: Mapping[str, Any]) -> WaveNetConfig:
         "skip_channels": part["SKIP_OUT_CHANNELS"],
         "dropout": part.get("DROPOUT", 0.0),
     }
-    return WaveNetConfig.parse(values, where="the released configuration")
+    return WaveNetConfig.parse(values, where=WHERE)
 
 
 def wavenet_weights(weights: Mapping[str, Tensor], config: WaveNetConfig) -> dict[str, Tensor]:
@@ -69,7 +75,7 @@ def wavenet_weights(weights: Mapping[str, Tensor], config: WaveNetConfig) -> dic
 
 def load_wavenet(cls: type[WaveNetT], source: str | Path, args: Mapping[str, Any] | None = None) -> WaveNetT:
     """A released WaveNet; see `WaveNet.from_released`."""
-    config = wavenet_config(read_args(source) if args is None else args)
+    config = wavenet_config(released_args(source, args))
     model = cls(config)
     load_released(model, source, lambda weights: wavenet_weights(weights, config))
     return model.eval().fold()

@@ -8,14 +8,21 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from amphion_core.released import read_args, rename_keys
-from amphion_vocoders.released.loading import load_released
+from amphion_core.config import ConfigError
+from amphion_core.released import rename_keys
+from amphion_vocoders.released.fields import WHERE, numbers, whole
+from amphion_vocoders.released.loading import load_released, released_args
 from amphion_vocoders.released.upper_case import sampled_mel, vocoder_section
 from amphion_vocoders.wavernn import WaveRNN, WaveRNNConfig
 
 __all__ = ["load_wavernn", "wavernn_config", "wavernn_weights"]
 
 WaveRNNT = TypeVar("WaveRNNT", bound=WaveRNN)
+
+_NEEDED = (
+    *("RNN_DIMS", "FC_DIMS", "UPSAMPLE_FACTORS", "MODE", "INPUT_DIM", "MEL_FRAME_PAD", "COMPUTE_DIMS", "RES_BLOCKS"),
+    "RES_OUT_DIMS",
+)
 
 
 def wavernn_config(args: Mapping[str, Any]) -> WaveRNNConfig:
@@ -26,15 +33,18 @@ def wavernn_config(args: Mapping[str, Any]) -> WaveRNNConfig:
     Raises:
         ValueError: it is the configuration of another model, or not consistent.
     """
-    part = vocoder_section(args, "WaveRNN", ("RNN_DIMS", "FC_DIMS", "UPSAMPLE_FACTORS", "MODE"))
-    classes = part["MODE"] == "mu_law_quantize"
-    mel = sampled_mel(args, part["INPUT_DIM"], part["UPSAMPLE_FACTORS"])
+    part = vocoder_section(args, "WaveRNN", _NEEDED)
+    classes, rates = part["MODE"] == "mu_law_quantize", numbers(part, "UPSAMPLE_FACTORS")
+    bits = whole(part, "BITS") if classes else 1
+    if not 1 <= bits <= 16:
+        raise ConfigError(f"BITS is {bits}; it takes 1 to 16")
+    mel = sampled_mel(args, whole(part, "INPUT_DIM"), rates)
     if part.get("HOP_LENGTH", mel.hop_length) != mel.hop_length:
-        raise ValueError(f"HOP_LENGTH is {part['HOP_LENGTH']}, the product of UPSAMPLE_FACTORS {mel.hop_length}")
+        raise ConfigError(f"HOP_LENGTH is {part['HOP_LENGTH']}, the product of UPSAMPLE_FACTORS {mel.hop_length}")
     values = {
         "mel": mel,
-        "output": {"kind": "mulaw", "classes": 2 ** part["BITS"]} if classes else {"kind": "mol", "mixtures": 10},
-        "rates": tuple(part["UPSAMPLE_FACTORS"]),
+        "output": {"kind": "mulaw", "classes": 2**bits} if classes else {"kind": "mol", "mixtures": 10},
+        "rates": rates,
         "pad": part["MEL_FRAME_PAD"],
         "channels": part["RNN_DIMS"],
         "head_channels": part["FC_DIMS"],
@@ -42,7 +52,7 @@ def wavernn_config(args: Mapping[str, Any]) -> WaveRNNConfig:
         "frame_blocks": part["RES_BLOCKS"],
         "aux_channels": part["RES_OUT_DIMS"],
     }
-    return WaveRNNConfig.parse(values, where="the released configuration")
+    return WaveRNNConfig.parse(values, where=WHERE)
 
 
 def wavernn_weights(weights: Mapping[str, Tensor], config: WaveRNNConfig) -> dict[str, Tensor]:
@@ -71,7 +81,7 @@ def wavernn_weights(weights: Mapping[str, Tensor], config: WaveRNNConfig) -> dic
 
 def load_wavernn(cls: type[WaveRNNT], source: str | Path, args: Mapping[str, Any] | None = None) -> WaveRNNT:
     """A released WaveRNN; see `WaveRNN.from_released`."""
-    config = wavernn_config(read_args(source) if args is None else args)
+    config = wavernn_config(released_args(source, args))
     model = cls(config)
     load_released(model, source, lambda weights: wavernn_weights(weights, config))
     return model.eval().fold()
