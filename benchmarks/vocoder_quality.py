@@ -67,6 +67,8 @@ def _row(name: str, place: str, clips: Path, folder: Path, given: argparse.Names
         vocoder.eval()
     spent = seconds = 0.0
     for number, (wav, mel, f0) in enumerate(_mels(vocoder, clips, given)):
+        if number == 0:  # what is only done once, such as loading libraries, is no cost of a clip
+            vocoder.synthesize(mel[None, :, :16], f0=None if f0 is None else f0[None, :16])
         generator = torch.Generator().manual_seed(0)
         began = time.process_time()
         made = vocoder.synthesize(mel[None], f0=None if f0 is None else f0[None], generator=generator)[0]
