@@ -167,10 +167,9 @@ def _plain_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
 
 
 def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
-    csv.field_size_limit(max(_LONGEST, csv.field_size_limit()))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        header = [name.strip() for name in next(reader)]
+        header = [name.strip() for name in _next_columns(reader)]
     except csv.Error as error:
         raise ValueError(f"{path}:1: {error}; {_QUOTES}") from None
     if not _has_audio(header):
@@ -181,7 +180,7 @@ def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
         while True:
             number = reader.line_num + 1
             try:
-                columns = next(reader)
+                columns = _next_columns(reader)
             except StopIteration:
                 return
             except csv.Error as error:
@@ -190,6 +189,15 @@ def _quoted_rows(text: str, path: Path, separator: str) -> Iterator[TableRow]:
                 yield number, columns
 
     yield from _under_header(lines(), header, path.name)
+
+
+def _next_columns(reader: Iterator[list[str]]) -> list[str]:
+    """The next row; the limit of the csv module is one for the whole process, and others read with theirs."""
+    limit = csv.field_size_limit(_LONGEST)
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _under_header(lines: Iterator[tuple[int, list[str]]], header: list[str], name: str) -> Iterator[TableRow]:
