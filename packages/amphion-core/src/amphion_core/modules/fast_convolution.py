@@ -36,8 +36,11 @@ CAREFUL_POINTS = (1.0, -1.0, 2.0, -0.5)
 STEPS = (4, 7, 8, 9, 11, 13, 14)
 """Lengths of output tiles to choose from; a tile and its dilation must have no common factor."""
 
-PIECE = 1 << 18
-"""Numbers of an output that are computed at once: enough to hide the calls, few enough for the caches."""
+PIECE = 1 << 17
+"""Numbers of an output that are computed at once: enough to hide the calls, few enough for a core's own cache."""
+
+USES = 8
+"""Samples of a piece for each channel of a wide layer, whose weights are read once a piece."""
 
 
 def bilinear_algorithm(
@@ -215,7 +218,8 @@ class FastConvolution:
             add: add to the target instead.
         """
         columns = -(-len(source.rows) // self.step) + self.spread
-        pieces = max(1, round(columns * self.step * max(self.weight.shape[1:]) / PIECE))
+        width = max(self.weight.shape[1:])
+        pieces = max(1, round(columns * self.step * width / max(PIECE, USES * width**2)))
         size = -(-columns // pieces)
         for first in range(0, columns, size):
             self._piece(source, target, scratch, first - self.spread, min(size, columns - first), add)
