@@ -11,10 +11,13 @@ from pathlib import Path, PurePosixPath
 from posixpath import splitext
 from typing import Any
 
+from amphion_core.data import Drop
+
 __all__ = [
     "AUDIO_SUFFIXES",
     "clean_text",
     "first_entries",
+    "hidden_drop",
     "is_audio",
     "is_hidden",
     "printable",
@@ -58,6 +61,11 @@ def is_hidden(path: str) -> bool:
     """Whether a path is one that systems and archivers leave behind: `.name`, `._name`, `__MACOSX/`."""
     # Not by PurePosixPath, which takes ten times as long for each of millions of names.
     return any(part == "__MACOSX" or (part.startswith(".") and part != ".") for part in path.split("/"))
+
+
+def hidden_drop(id: str, path: str, stage: str = "scan") -> Drop:
+    """What is noted of a hidden file that is left out."""
+    return Drop(printable(id), printable(path), "hidden_file", "left by a system or an archiver", stage)
 
 
 def is_audio(path: str) -> bool:

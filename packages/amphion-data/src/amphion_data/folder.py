@@ -28,7 +28,16 @@ from typing import Any
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
-from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, printable, safe_path, walk
+from amphion_data.files import (
+    clean_text,
+    first_entries,
+    hidden_drop,
+    is_audio,
+    is_hidden,
+    printable,
+    safe_path,
+    walk,
+)
 from amphion_data.kaldi import KALDI_TABLE, read_kaldi
 from amphion_data.languages import language_code
 from amphion_data.manifests import find_manifests, is_manifest, read_manifests
@@ -75,7 +84,7 @@ def iter_folder(
     for path in paths:
         shown = printable(path)
         if is_hidden(path):
-            yield Drop(_stem(shown), shown, "hidden_file", "left by a system or an archiver", "scan")
+            yield hidden_drop(_stem(shown), shown)
         elif path != shown:
             yield Drop(_stem(shown), shown, "bad_row", "the name of the file is not UTF-8; rename it", "scan")
     texts = {_small_ending(path): path for path in reversed(files) if path.lower().endswith(_TEXTS)}

@@ -17,7 +17,7 @@ from amphion_core.data import Drop
 from amphion_core.schema import Utterance
 from amphion_data.corpus import Corpus
 from amphion_data.figures import Figures
-from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, walk
+from amphion_data.files import clean_text, first_entries, hidden_drop, is_audio, is_hidden, walk
 
 __all__ = ["LJSPEECH", "iter_ljspeech"]
 
@@ -56,7 +56,7 @@ def iter_ljspeech(
             continue
         stem = PurePosixPath(path).with_suffix("").as_posix().removeprefix("wavs/")
         if is_hidden(path):
-            yield Drop(stem, path, "hidden_file", "left by a system or an archiver", "scan")
+            yield hidden_drop(stem, path)
         elif not path.startswith("wavs/"):
             yield Drop(stem, path, "unlisted_audio", "it lies outside wavs/, where this corpus has its audio", "scan")
         elif stem in files:

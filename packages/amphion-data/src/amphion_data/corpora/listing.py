@@ -10,7 +10,7 @@ from typing import Any
 
 from amphion_core.data import Drop
 from amphion_core.schema import Utterance
-from amphion_data.files import clean_text, first_entries, is_audio, is_hidden, walk
+from amphion_data.files import clean_text, first_entries, hidden_drop, is_audio, is_hidden, walk
 
 __all__ = ["Listing", "about_lines", "decode", "find_root", "make_row", "read_utf8", "seconds_of", "stem"]
 
@@ -51,7 +51,7 @@ class Listing:
                 continue
             name = nfc(stem(path))
             if is_hidden(path):
-                self._drops.append(Drop(name, path, "hidden_file", "left by a system or an archiver", "scan"))
+                self._drops.append(hidden_drop(name, path))
             elif not inside and beside(path):
                 continue
             elif not inside:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from amphion_core.data import Drop
 from amphion_data.engines import Store, open_store
-from amphion_data.files import AUDIO_SUFFIXES, is_hidden, printable
+from amphion_data.files import AUDIO_SUFFIXES, hidden_drop, is_hidden, printable
 from amphion_data.pipe.settings import PipeSettings
 from amphion_data.pipe.stages import check_parts
 from amphion_data.pipe.transcription import text_names
@@ -154,7 +154,7 @@ def plan_units(folder: str | Path, settings: PipeSettings) -> Plan:
         if suffix not in AUDIO_SUFFIXES | VIDEO_SUFFIXES:
             plan.others += 1
         elif is_hidden(name):
-            plan.drops.append(Drop(shown, shown, "hidden_file", "left by a system or an archiver", "plan"))
+            plan.drops.append(hidden_drop(shown, shown, "plan"))
         elif name != shown:
             plan.drops.append(Drop(shown, shown, "bad_row", "the name of the file is not UTF-8; rename it", "plan"))
         elif (same := seen.setdefault(unicodedata.normalize("NFC", name), name)) != name:
