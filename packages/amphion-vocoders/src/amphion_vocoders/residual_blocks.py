@@ -63,7 +63,7 @@ class ResidualBlocks(nn.ModuleList):
 
     def __init__(self, blocks: Iterable[nn.Module]) -> None:
         super().__init__(blocks)
-        self._prepared: tuple[list[Tensor], _PreparedBlocks | None] | None = None
+        self._prepared: tuple[list[Tensor], _PreparedBlocks] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Transform (B, C, T); the same shape."""
@@ -105,20 +105,17 @@ class _PreparedBlocks:
         self.reach = max(block.reach for block in blocks)
 
     @classmethod
-    def of(cls, blocks: Sequence[list[Unit]]) -> _PreparedBlocks | None:
-        """Whatever is fastest for each block; None where that is the plain form for all."""
+    def of(cls, blocks: Sequence[list[Unit]]) -> _PreparedBlocks:
+        """Whatever is fastest for each block."""
         made: list[_DirectBlock | _FastBlock] = []
-        worthwhile = False
         for units in blocks:
             layers = [layer for unit in units for _, layer in unit]
             channels, taps = layers[0].in_channels, layers[0].kernel_size[0]
             dilations = tuple(layer.dilation[0] for layer in layers)
-            smooth = any(not isinstance(activation, float) for unit in units for activation, _ in unit)
             step = FastConvolution.step_for(channels, taps, dilations)
             fast = step is not None and FastConvolution.cost(channels, taps, step) < GAIN * direct_cost(channels, taps)
             made.append(_FastBlock(units, cast(int, step)) if fast else _DirectBlock(units))
-            worthwhile |= fast or smooth
-        return cls(made) if worthwhile else None
+        return cls(made)
 
     def __call__(self, x: Tensor) -> Tensor:
         """The mean, (B, C, T)."""
