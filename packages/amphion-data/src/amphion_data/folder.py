@@ -84,7 +84,7 @@ def iter_folder(
     for path in paths:
         shown = printable(path)
         if is_hidden(path):
-            yield hidden_drop(_stem(shown), shown)
+            yield hidden_drop(_stem(path), path)
         elif path != shown:
             yield Drop(_stem(shown), shown, "bad_row", "the name of the file is not UTF-8; rename it", "scan")
     texts = {_small_ending(path): path for path in reversed(files) if path.lower().endswith(_TEXTS)}

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from amphion_core.data import Drop
-from amphion_core.data.rows import RowError, parse_json
 from amphion_core.data.scan import Read, group_members, list_members
 from amphion_core.data.tar import Member
 from amphion_core.schema import Utterance
@@ -25,6 +24,7 @@ from amphion_data.corpora.emilia_rows import (
     refused_members,
     repairs_of,
     sounds_of,
+    table_lines,
     unreadable,
 )
 from amphion_data.files import hidden_drop, is_hidden
@@ -61,15 +61,11 @@ def early_rows(root: Path, archive: str, name: str, lines: list[bytes], asked: A
         yield from (Drop(stem, f"{archive}/{m.name}", "bad_row", detail, "scan") for stem, m in sounds.items())
         return
     listed = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for row in table_lines(name, lines):
+        if isinstance(row, Drop):
+            yield row
             continue
-        where = f"{name}.jsonl:{number}"
-        try:
-            values = parse_json(line)
-        except RowError as error:
-            yield Drop(where, "", error.reason, f"{where}: {error}", "scan")
-            continue
+        where, line, values = row
         key = str(values.get("id", where))
         sound = sounds.get(key)
         listed.add(key)

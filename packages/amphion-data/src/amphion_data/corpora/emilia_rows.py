@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from amphion_core.data import Drop
 from amphion_core.data.record import AUDIO_FIELDS
-from amphion_core.data.rows import RowError, utterance
+from amphion_core.data.rows import RowError, parse_json, utterance
 from amphion_core.data.scan import Group
 from amphion_core.data.tar import Member
 from amphion_core.schema import Utterance
@@ -24,6 +24,7 @@ __all__ = [
     "refused_members",
     "repairs_of",
     "sounds_of",
+    "table_lines",
     "unreadable",
 ]
 
@@ -37,7 +38,13 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Asked(NamedTuple):
-    """What the user asked for."""
+    """What the user asked for.
+
+    Attributes:
+        language: of rows that state none.
+        trusted: whether the name of a member counts where the JSON has another id.
+        require_text: whether rows without text are dropped.
+    """
 
     language: str | None
     trusted: bool
@@ -132,6 +139,18 @@ def _foreign(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         else:
             kept[other] = value
     return kept, noted
+
+
+def table_lines(table: str, lines: Sequence[bytes]) -> Iterator[tuple[str, bytes, dict[str, Any]] | Drop]:
+    """Of each line of a table of JSON lines where it stands, its bytes and its fields; a drop for one that is none."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{table}.jsonl:{number}"
+        try:
+            yield where, line, parse_json(line)
+        except RowError as error:
+            yield Drop(where, "", error.reason, f"{where}: {error}", "scan")
 
 
 def is_number(value: object) -> bool:

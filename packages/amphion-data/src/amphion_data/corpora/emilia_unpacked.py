@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from amphion_core.data import Drop
-from amphion_core.data.rows import RowError, parse_json
 from amphion_core.schema import Utterance
-from amphion_data.corpora.emilia_rows import Asked, emilia_row, is_number, repairs_of
+from amphion_data.corpora.emilia_rows import Asked, emilia_row, is_number, repairs_of, table_lines
 from amphion_data.corpora.listing import Listing, nfc
 
 __all__ = ["unpacked_rows"]
@@ -23,9 +23,8 @@ def unpacked_rows(root: Path, tables: Mapping[str, list[bytes]], asked: Asked) -
     for name in listing.audio:
         stems.setdefault(name.rpartition("/")[2], name)
     for batch, lines in sorted(tables.items()):
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield _unpacked_row(line, f"{batch}.jsonl:{number}", stems, listing, asked)
+        for row in table_lines(batch, lines):
+            yield row if isinstance(row, Drop) else _unpacked_row(*row, stems, listing, asked)
     for path in listing.files:
         if path.endswith(".json"):
             yield from _pipeline_list(listing, path, asked)
@@ -37,12 +36,8 @@ def unpacked_rows(root: Path, tables: Mapping[str, list[bytes]], asked: Asked) -
 
 
 def _unpacked_row(
-    line: bytes, where: str, stems: Mapping[str, str], listing: Listing, asked: Asked
+    where: str, line: bytes, values: dict[str, Any], stems: Mapping[str, str], listing: Listing, asked: Asked
 ) -> Utterance | Drop:
-    try:
-        values = parse_json(line)
-    except RowError as error:
-        return Drop(where, "", error.reason, f"{where}: {error}", "scan")
     key = str(values.get("id", where))
     path = listing.find(stems[nfc(key)]) if nfc(key) in stems else None
     if path is None:
